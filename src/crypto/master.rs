@@ -1,0 +1,140 @@
+//! The master key: seals the signing keys at rest and derives the keys of everything that must come out the
+//! same on every replica.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::model::secret::{Secret, SecretHash, SecretKind};
+
+/// The key that only the configuration knows; the database alone opens nothing.
+pub struct MasterKey {
+    seal: [u8; 32],
+    refresh: hmac::Key,
+    code: hmac::Key,
+    form: hmac::Key,
+}
+
+/// A sealed text that this master key can't open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the master key does not open what is stored: it is another key, or the row was changed")]
+pub struct WrongMasterKey;
+
+impl MasterKey {
+    /// Derives the working keys, each for one purpose.
+    #[must_use]
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, bytes);
+        let derive = |label: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, label.as_bytes()).as_ref());
+        let mut seal = [0; 32];
+        seal.copy_from_slice(hmac::sign(&root, b"portcullis seal v1").as_ref());
+        Self {
+            seal,
+            refresh: derive("portcullis refresh successor v1"),
+            code: derive("portcullis authorization code v1"),
+            form: derive("portcullis form token v1"),
+        }
+    }
+
+    /// Encrypts `plain` (AES-256-GCM); `context` must be the same when it is opened, so that a sealed value
+    /// can't be moved to another row.
+    ///
+    /// # Errors
+    /// Never with a key of the right length.
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Result<String, WrongMasterKey> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.seal).map_err(|_| WrongMasterKey)?;
+        let mut text = plain.to_vec();
+        let nonce =
+            key.seal_in_place_append_tag(Aad::from(context.as_bytes()), &mut text).map_err(|_| WrongMasterKey)?;
+        let mut sealed = nonce.as_ref().to_vec();
+        sealed.extend_from_slice(&text);
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// Decrypts what [`seal`](Self::seal) made.
+    ///
+    /// # Errors
+    /// When it was sealed with another key or for another context, or was changed.
+    pub fn open(&self, context: &str, sealed: &str) -> Result<Vec<u8>, WrongMasterKey> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| WrongMasterKey)?;
+        let (nonce, text) = sealed.split_at_checked(12).ok_or(WrongMasterKey)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| WrongMasterKey)?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.seal).map_err(|_| WrongMasterKey)?;
+        let mut text = text.to_vec();
+        let plain =
+            key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut text).map_err(|_| WrongMasterKey)?;
+        Ok(plain.to_vec())
+    }
+
+    /// The refresh token that follows `used`: a keyed hash of it. Whoever repeats a refresh inside the grace
+    /// window gets the very same successor, on every replica, though only its digest is stored. Without this
+    /// key nobody can compute it, not even from a token and a copy of the database.
+    #[must_use]
+    pub fn refresh_successor(&self, used: &Secret) -> Secret {
+        derived(SecretKind::RefreshToken, &self.refresh, used.expose())
+    }
+
+    /// The code of an approved authorization request: the same however often the approval is clicked.
+    /// `nonce` is random and stored with the request.
+    #[must_use]
+    pub fn authorization_code(&self, authorization_id: &str, nonce: &str) -> Secret {
+        derived(SecretKind::Code, &self.code, &format!("{authorization_id} {nonce}"))
+    }
+
+    /// The token of a form: binds it to the browser's cookie and to what it decides (RFC 9700 §4.7).
+    #[must_use]
+    pub fn form_token(&self, cookie: &SecretHash, purpose: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.form, format!("{} {purpose}", cookie.as_str()).as_bytes()))
+    }
+
+    /// Judges a form's token, in constant time.
+    #[must_use]
+    pub fn form_token_matches(&self, cookie: &SecretHash, purpose: &str, token: &str) -> bool {
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(token) else { return false };
+        hmac::verify(&self.form, format!("{} {purpose}", cookie.as_str()).as_bytes(), &tag).is_ok()
+    }
+}
+
+fn derived(kind: SecretKind, key: &hmac::Key, text: &str) -> Secret {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hmac::sign(key, text.as_bytes()).as_ref());
+    Secret::from_bytes(kind, &bytes)
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MasterKey;
+    use crate::model::secret::{Secret, SecretKind};
+
+    #[test]
+    fn sealed_text_opens_only_with_its_key_and_context() {
+        let (key, other) = (MasterKey::new(&[1; 32]), MasterKey::new(&[2; 32]));
+        let sealed = key.seal("a", b"plain").unwrap();
+        assert_ne!(sealed, key.seal("a", b"plain").unwrap());
+        assert_eq!(key.open("a", &sealed).unwrap(), b"plain");
+        assert!(key.open("b", &sealed).is_err());
+        assert!(other.open("a", &sealed).is_err());
+        assert!(key.open("a", "").is_err());
+    }
+
+    #[test]
+    fn derived_secrets_repeat_for_one_key_and_differ_for_another() {
+        let (key, other) = (MasterKey::new(&[1; 32]), MasterKey::new(&[2; 32]));
+        let used = Secret::from_bytes(SecretKind::RefreshToken, &[3; 32]);
+        assert_eq!(key.refresh_successor(&used), key.refresh_successor(&used));
+        assert_ne!(key.refresh_successor(&used), other.refresh_successor(&used));
+        assert_ne!(key.refresh_successor(&used), used);
+        let cookie = used.hash();
+        let token = key.form_token(&cookie, "consent ath_1");
+        assert!(key.form_token_matches(&cookie, "consent ath_1", &token));
+        assert!(!key.form_token_matches(&cookie, "consent ath_2", &token));
+        assert!(!other.form_token_matches(&cookie, "consent ath_1", &token));
+    }
+}

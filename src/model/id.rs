@@ -1,0 +1,50 @@
+//! Identifiers: opaque text made by the server, one type per kind so that they can't be mixed up.
+
+use std::fmt;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type, serde::Serialize, serde::Deserialize)]
+        #[sqlx(transparent)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text of an identifier; whether it names anything, the store decides.
+            #[must_use]
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The identifier's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// A client (`pc_…`; RFC 6749 §2.2).
+    ClientId
+}
+id! {
+    /// A user (`usr_…`), the `sub` of tokens: stable for the account's life, never reused (T-31).
+    UserId
+}
+id! {
+    /// A grant (`grt_…`): what a user allowed a client, parent of all its tokens.
+    GrantId
+}
+id! {
+    /// An authorization request that is being worked on (`ath_…`).
+    AuthorizationId
+}

@@ -1,0 +1,9 @@
+//! What the server remembers: plain values and the states that they may be in.
+
+pub mod authorization;
+pub mod client;
+pub mod grant;
+pub mod id;
+pub mod secret;
+pub mod time;
+pub mod user;

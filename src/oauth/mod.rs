@@ -1,0 +1,17 @@
+//! The vocabulary of OAuth: pure types and rules, no I/O, no clock, no framework.
+//!
+//! Every type here is parsed once, at the door, and can't be wrong afterwards. A request's fault is a
+//! [`error::Refusal`]; nothing in this module can fail in any other way.
+
+pub mod authorize;
+pub mod challenge;
+pub mod client;
+pub mod error;
+pub mod issuer;
+pub mod metadata;
+pub mod params;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod resource;
+pub mod scope;
+pub mod token;
