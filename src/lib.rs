@@ -4,3 +4,4 @@ pub mod crypto;
 pub mod model;
 pub mod oauth;
 pub mod revocations;
+pub mod store;

@@ -149,8 +149,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn ring(algorithm: Algorithm) -> KeyRing {
-        let (master, random) = (MasterKey::new(&[1; 32]), Random::seeded(1));
-        KeyRing::open(&[StoredKey::generate(algorithm, 1, NOW, NOW, &master, &random).unwrap()], &master).unwrap()
+        ring_with(algorithm, 1)
     }
 
     fn place() -> (Issuer, Resource) {
@@ -195,14 +194,14 @@ mod tests {
         let early = AccessTokenClaims { iat: NOW.0 + LEEWAY_SECONDS + 1, ..claims() };
         assert_eq!(judge(&early), Err(TokenRefusal::NotYetValid));
         let token = sign(&claims(), &ring, NOW).unwrap();
-        let other = super::tests::ring(Algorithm::Rs256);
-        assert_eq!(verify(&token[..token.len() - 4], &ring, &issuer, &resource, NOW), Err(TokenRefusal::BadSignature));
+        let other = sign(&AccessTokenClaims { sub: "usr_2".into(), ..claims() }, &ring, NOW).unwrap();
+        let spliced = format!("{}.{}", other.rsplit_once('.').unwrap().0, token.rsplit_once('.').unwrap().1);
+        assert_eq!(verify(&spliced, &ring, &issuer, &resource, NOW), Err(TokenRefusal::BadSignature));
         for garbage in ["", "a", "a.b.c", "....", &token.replace('.', "")] {
             assert_eq!(verify(garbage, &ring, &issuer, &resource, NOW), Err(TokenRefusal::Malformed), "{garbage}");
         }
-        let foreign = super::tests::ring_with(Algorithm::Es256, 2);
+        let foreign = ring_with(Algorithm::Es256, 2);
         assert_eq!(verify(&sign(&claims(), &foreign, NOW).unwrap(), &ring, &issuer, &resource, NOW), Err(TokenRefusal::UnknownKey));
-        drop(other);
     }
 
     fn ring_with(algorithm: Algorithm, seed: u64) -> KeyRing {

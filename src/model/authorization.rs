@@ -1,0 +1,218 @@
+//! An authorization request that is being worked on, and the decision what comes next.
+
+use super::id::{AuthorizationId, ClientId, UserId};
+use super::secret::SecretHash;
+use super::time::Timestamp;
+use crate::oauth::authorize::AuthorizationRequest;
+use crate::oauth::redirect_uri::{Destination, RedirectUri};
+use crate::oauth::scope::Scope;
+
+/// A stored request. Browser steps change it; each ends at the dispatcher, which reads it and decides by
+/// [`Authorization::next`].
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    /// Its identifier, in the URLs of the steps.
+    pub id: AuthorizationId,
+    /// Who asks.
+    pub client_id: ClientId,
+    /// Where the answer goes.
+    pub redirect_uri: RedirectUri,
+    /// What was asked.
+    pub request: AuthorizationRequest,
+    /// The browser that began it: nobody else may finish it (RFC 9700 §4.7).
+    pub browser_hash: SecretHash,
+    /// Random, so that the code can't be derived from the identifier (see `MasterKey::authorization_code`).
+    pub nonce: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it can't be finished any more.
+    pub expires_at: Timestamp,
+    /// What the person decided.
+    pub decision: Option<Decision>,
+}
+
+/// What a person decided about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Let the client in.
+    Approved(UserId),
+    /// Keep it out.
+    Denied,
+}
+
+/// A remembered approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// Where the answer went.
+    pub redirect_uri: String,
+    /// What was allowed.
+    pub scope: Scope,
+    /// Whether staying connected was allowed.
+    pub offline: bool,
+}
+
+/// What the dispatcher knows of the browser at the door.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor<'a> {
+    /// The signed-in user and when they gave their password.
+    pub session: Option<(&'a UserId, Timestamp)>,
+    /// What the user approved before for this client and resource, newest first.
+    pub consents: &'a [Consent],
+    /// Whether remembered approvals count at all for this client: only where the redirect URI proves that
+    /// the answer goes to a known vendor, and never to this device or to a private scheme.
+    pub may_skip_consent: bool,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The person must sign in.
+    SignIn,
+    /// The person must decide about these scopes.
+    AskConsent(Scope),
+    /// This was approved before, exactly so: issue a code without asking.
+    Remembered(Scope),
+    /// The person has approved: hand over the code.
+    HandOver,
+    /// The person has said no: tell the client.
+    TellDenied,
+    /// `prompt=none`, and nobody is signed in.
+    LoginRequired,
+    /// `prompt=none`, and consent is needed.
+    ConsentRequired,
+}
+
+impl Authorization {
+    /// Decides the next step from what is stored and who is there. Pure: the order of the rules is this text.
+    #[must_use]
+    pub fn next(&self, visitor: &Visitor<'_>, default_scope: &Scope) -> Step {
+        match &self.decision {
+            Some(Decision::Denied) => return Step::TellDenied,
+            Some(Decision::Approved(_)) => return Step::HandOver,
+            None => {}
+        }
+        let prompt = self.request.prompt;
+        let fresh_enough = |at: Timestamp| !(prompt.login || prompt.select_account) || at >= self.created_at;
+        if !visitor.session.is_some_and(|(_, at)| fresh_enough(at)) {
+            return if prompt.none { Step::LoginRequired } else { Step::SignIn };
+        }
+        let scope = self.scope_for(visitor.consents, default_scope);
+        let remembered = visitor.consents.iter().any(|consent| {
+            consent.redirect_uri == self.redirect_uri.as_str()
+                && consent.scope == scope
+                && (consent.offline || !self.request.offline)
+        });
+        let skip = remembered && visitor.may_skip_consent && !prompt.consent;
+        match (skip && self.redirect_uri.destination() == Destination::Https, prompt.none) {
+            (true, _) => Step::Remembered(scope),
+            (false, true) => Step::ConsentRequired,
+            (false, false) => Step::AskConsent(scope),
+        }
+    }
+
+    /// The scopes that are up for decision: those asked for, else those of the user's previous grant to this
+    /// client, else the default (RFC 6749 §3.3; a client that reconnects often names none).
+    #[must_use]
+    pub fn scope_for(&self, consents: &[Consent], default_scope: &Scope) -> Scope {
+        match &self.request.scope {
+            Some(scope) => scope.clone(),
+            None => consents.first().map_or_else(|| default_scope.clone(), |consent| consent.scope.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Authorization, Consent, Decision, Step, Visitor};
+    use crate::model::id::{AuthorizationId, ClientId, UserId};
+    use crate::model::secret::Secret;
+    use crate::model::time::Timestamp;
+    use crate::oauth::authorize::{AuthorizationRequest, Prompt};
+    use crate::oauth::redirect_uri::RedirectUri;
+    use crate::oauth::resource::Resource;
+    use crate::oauth::scope::Scope;
+
+    fn authorization(scope: Option<&str>, redirect: &str, prompt: Prompt) -> Authorization {
+        Authorization {
+            id: AuthorizationId::new("ath_1"),
+            client_id: ClientId::new("pc_1"),
+            redirect_uri: RedirectUri::from_stored(redirect).unwrap(),
+            request: AuthorizationRequest {
+                scope: scope.map(|text| Scope::parse(text).unwrap()),
+                offline: false,
+                resource: Resource::from_canonical("https://h/mcp"),
+                state: None,
+                code_challenge: None,
+                prompt,
+                login_hint: None,
+            },
+            browser_hash: Secret::presented("b").hash(),
+            nonce: "n".into(),
+            created_at: Timestamp(100),
+            expires_at: Timestamp(200),
+            decision: None,
+        }
+    }
+
+    fn step(authorization: &Authorization, at: Option<i64>, consents: &[Consent], may_skip_consent: bool) -> Step {
+        let user = UserId::new("usr_1");
+        let session = at.map(|at| (&user, Timestamp(at)));
+        authorization.next(&Visitor { session, consents, may_skip_consent }, &Scope::parse("d").unwrap())
+    }
+
+    fn scope(text: &str) -> Scope {
+        Scope::parse(text).unwrap()
+    }
+
+    /// A-20, B-15: remembered only for the same redirect and scope, only where skipping is allowed, never loopback.
+    #[test]
+    fn consent_is_skipped_only_for_the_exact_remembered_approval() {
+        let https = "https://chatgpt.com/cb";
+        let past = |redirect: &str, text: &str| [Consent { redirect_uri: redirect.into(), scope: scope(text), offline: false }];
+        let asked = authorization(Some("a"), https, Prompt::default());
+        assert_eq!(step(&asked, Some(50), &past(https, "a"), true), Step::Remembered(scope("a")));
+        assert_eq!(step(&asked, Some(50), &past(https, "a"), false), Step::AskConsent(scope("a")));
+        assert_eq!(step(&asked, Some(50), &past(https, "a b"), true), Step::AskConsent(scope("a")));
+        assert_eq!(step(&asked, Some(50), &past("https://chatgpt.com/other", "a"), true), Step::AskConsent(scope("a")));
+        let offline = {
+            let mut asked = asked.clone();
+            asked.request.offline = true;
+            asked
+        };
+        assert_eq!(step(&offline, Some(50), &past(https, "a"), true), Step::AskConsent(scope("a")));
+        let loopback = authorization(Some("a"), "http://127.0.0.1:1/", Prompt::default());
+        assert_eq!(step(&loopback, Some(50), &past("http://127.0.0.1:1/", "a"), true), Step::AskConsent(scope("a")));
+        let again = authorization(Some("a"), https, Prompt { consent: true, ..Prompt::default() });
+        assert_eq!(step(&again, Some(50), &past(https, "a"), true), Step::AskConsent(scope("a")));
+    }
+
+    /// C1, seed scenario 2: no scope means the previous grant's, else the default.
+    #[test]
+    fn absent_scope_is_the_previous_grants_or_the_default() {
+        let asked = authorization(None, "https://a/cb", Prompt::default());
+        assert_eq!(step(&asked, Some(50), &[], true), Step::AskConsent(scope("d")));
+        let before = [Consent { redirect_uri: "https://a/cb".into(), scope: scope("a b"), offline: false }];
+        assert_eq!(step(&asked, Some(50), &before, true), Step::Remembered(scope("a b")));
+    }
+
+    ///
+    #[test]
+    fn prompt_is_obeyed() {
+        let none = authorization(Some("a"), "https://a/cb", Prompt { none: true, ..Prompt::default() });
+        assert_eq!(step(&none, None, &[], true), Step::LoginRequired);
+        assert_eq!(step(&none, Some(50), &[], true), Step::ConsentRequired);
+        let login = authorization(Some("a"), "https://a/cb", Prompt { login: true, ..Prompt::default() });
+        assert_eq!(step(&login, Some(99), &[], true), Step::SignIn);
+        assert_eq!(step(&login, Some(100), &[], true), Step::AskConsent(scope("a")));
+        assert_eq!(step(&login, None, &[], true), Step::SignIn);
+    }
+
+    #[test]
+    fn a_decision_is_final() {
+        let mut asked = authorization(Some("a"), "https://a/cb", Prompt { none: true, ..Prompt::default() });
+        asked.decision = Some(Decision::Denied);
+        assert_eq!(step(&asked, None, &[], true), Step::TellDenied);
+        asked.decision = Some(Decision::Approved(UserId::new("usr_1")));
+        assert_eq!(step(&asked, None, &[], true), Step::HandOver);
+    }
+}

@@ -1,0 +1,141 @@
+//! Grants, the codes that they begin with and the refresh tokens that keep them going.
+
+use super::id::{ClientId, GrantId, UserId};
+use super::time::Timestamp;
+use crate::oauth::error::{ErrorCode, Refusal};
+use crate::oauth::pkce::CodeChallenge;
+use crate::oauth::resource::Resource;
+use crate::oauth::scope::Scope;
+use crate::oauth::token::{CodeRequest, check_verifier};
+
+/// What a user allowed a client: parent of all its tokens; a "connection" on pages.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Its identifier, in every access token.
+    pub id: GrantId,
+    /// Who allowed it.
+    pub user_id: UserId,
+    /// To whom.
+    pub client_id: ClientId,
+    /// What.
+    pub scope: Scope,
+    /// At which resource.
+    pub resource: Resource,
+    /// When the user had last given their password.
+    pub authenticated_at: Timestamp,
+    /// When it ends, however often it is refreshed.
+    pub expires_at: Timestamp,
+}
+
+/// Guesses at a code's verifier or client before it is dead (T-13).
+pub const MAX_CODE_ATTEMPTS: i64 = 5;
+
+/// A stored authorization code.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// The grant that it becomes.
+    pub grant: Grant,
+    /// The redirect URI of the authorization request.
+    pub redirect_uri: String,
+    /// Its PKCE challenge.
+    pub code_challenge: Option<CodeChallenge>,
+    /// When it dies.
+    pub expires_at: Timestamp,
+    /// Wrong attempts so far.
+    pub attempts: i64,
+    /// When it was redeemed.
+    pub redeemed_at: Option<Timestamp>,
+}
+
+impl Code {
+    /// Judges a redemption by the code's rightful facts. Time and first use are not judged here: the store
+    /// does that in the write that redeems.
+    ///
+    /// # Errors
+    /// `invalid_grant` for another client, redirect URI or verifier; `invalid_target` for another resource.
+    pub fn accepts(&self, request: &CodeRequest, client_id: &ClientId) -> Result<(), Refusal> {
+        if self.grant.client_id != *client_id {
+            return Err(Refusal::invalid_grant("the code is unknown, expired or was issued to another client")
+                .with_detail(format!("code of client {} presented by {client_id}", self.grant.client_id)));
+        }
+        // OAuth 2.1 §10.2: absence is lawful, difference is not.
+        if request.redirect_uri.as_deref().is_some_and(|uri| uri != self.redirect_uri) {
+            return Err(Refusal::invalid_grant("redirect_uri differs from the one of the authorization request"));
+        }
+        check_resource(&self.grant.resource, &request.resources)?;
+        check_verifier(self.code_challenge.as_ref(), request.code_verifier.as_deref())
+    }
+}
+
+/// Judges `resource` in a token request: the granted one in any accepted spelling, or none (RFC 8707 §2.2).
+///
+/// # Errors
+/// `invalid_target`.
+pub fn check_resource(granted: &Resource, asked: &[String]) -> Result<(), Refusal> {
+    granted.select(&asked.iter().map(String::as_str).collect::<Vec<_>>()).map(|_| ())
+}
+
+/// A refresh token with the grant that it belongs to.
+#[derive(Clone, Debug)]
+pub struct RefreshToken {
+    /// The grant.
+    pub grant: Grant,
+    /// When this token dies unless used.
+    pub expires_at: Timestamp,
+    /// When it was first used.
+    pub used_at: Option<Timestamp>,
+}
+
+/// What became of an attempt to redeem a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redemption {
+    /// The one success.
+    Redeemed,
+    /// It had been redeemed: the grant is revoked now (RFC 9700 §4.5).
+    Replayed,
+    /// It was never there, has expired, or its user may not sign in any more.
+    Unknown,
+}
+
+/// What became of an attempt to rotate a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// First use: the successor is stored.
+    Rotated,
+    /// Used again inside the grace window: the same successor is given again.
+    Repeated,
+    /// Used again after it: the grant is revoked now (RFC 9700 §4.14).
+    Replayed,
+    /// It was never there, has expired, or its grant has ended.
+    Unknown,
+}
+
+impl Redemption {
+    /// The refusal that the client sees.
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::Replayed => Refusal::invalid_grant("the code was used before; for safety the connection was ended: connect again"),
+            Self::Redeemed | Self::Unknown => {
+                Refusal::invalid_grant("the code is unknown, expired or was issued to another client")
+            }
+        }
+    }
+}
+
+impl Rotation {
+    /// The refusal that the client sees. `invalid_grant` in every case: it is the code at which clients throw
+    /// the token away and send the person to sign in again (T-05).
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::Replayed => Refusal::new(
+                ErrorCode::InvalidGrant,
+                "the refresh token was used before; for safety the connection was ended: connect again",
+            ),
+            Self::Rotated | Self::Repeated | Self::Unknown => {
+                Refusal::invalid_grant("the refresh token is unknown, expired or revoked: connect again")
+            }
+        }
+    }
+}

@@ -1,0 +1,637 @@
+//! The pages a person sees: one template struct per page, and the headers they all carry.
+//!
+//! Owns how a page is rendered and how a browser must treat it. Decides nothing: a handler fills a
+//! struct and picks the status. No page runs a script or loads anything, so the policy forbids both.
+//!
+//! Every string is escaped by the template. Strings that somebody else chose (a client's name, the
+//! host it wants to be sent back to) are also shown `plain()` and stand inside `<bdi>`, so that
+//! invisible characters or a change of writing direction can't redraw the sentence around them
+//! (RFC 7591 §5: a client's metadata is self-asserted).
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+/// The one stylesheet; `layout.html` inlines it unchanged, which is what the policy's hash covers.
+const STYLE: &str = include_str!("../../templates/style.css");
+
+/// There is no `form-action`: Chromium applies it to every hop of the redirect that follows a
+/// submitted form, and would silently block the way back to the client. Without scripts and with
+/// every string escaped nothing can change where a form leads.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self' data:; \
+         base-uri 'none'; frame-ancestors 'none'"
+    )
+});
+
+/// A page as an answer: the status it is sent with, and what it shows.
+///
+/// `Referrer-Policy: no-referrer` makes browsers send `Origin: null` with the forms of these pages;
+/// forms are protected by their `csrf` field.
+pub(crate) struct Page<T: Template>(pub(crate) StatusCode, pub(crate) T);
+
+impl<T: Template> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        let Self(status, template) = self;
+        let (status, content_type, body) = match template.render() {
+            Ok(html) => (status, "text/html; charset=utf-8", html),
+            Err(error) => {
+                tracing::error!(%error, "a page could not be rendered");
+                let text = "This page could not be shown. Please try again.\n".to_owned();
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "text/plain; charset=utf-8",
+                    text,
+                )
+            }
+        };
+        let headers = [
+            (header::CONTENT_TYPE, content_type),
+            (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
+            (header::X_FRAME_OPTIONS, "DENY"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::CACHE_CONTROL, "no-store"),
+        ];
+        (status, headers, body).into_response()
+    }
+}
+
+/// The front page: the address to paste into an MCP client, and how.
+#[derive(Template)]
+#[template(path = "landing.html")]
+pub(crate) struct Landing {
+    /// What the operator calls this server; the same on every page.
+    pub(crate) service: String,
+    /// The MCP endpoint's full URL.
+    pub(crate) mcp_url: String,
+    /// Who is signed in, if anybody is.
+    pub(crate) display_name: Option<String>,
+    /// One line that stands above everything else.
+    pub(crate) notice: Option<String>,
+    pub(crate) login_url: String,
+    pub(crate) account_url: String,
+}
+
+/// The form that makes the first account, an administrator's.
+///
+/// Posts `token`, `csrf`, `name`, `display_name`, `password`.
+#[derive(Template)]
+#[template(path = "setup.html")]
+pub(crate) struct Setup {
+    pub(crate) service: String,
+    /// Where the form is posted.
+    pub(crate) action: String,
+    /// The one-time set-up token from the link.
+    pub(crate) token: String,
+    pub(crate) csrf: String,
+    /// What was typed before, to be shown again.
+    pub(crate) name: String,
+    /// What was typed before, to be shown again.
+    pub(crate) display_name: String,
+    /// What has to be put right; empty on the first visit.
+    pub(crate) problems: Vec<FieldProblem>,
+    /// The shortest password allowed, in characters.
+    pub(crate) password_min: usize,
+}
+
+impl Setup {
+    /// What is wrong with one field, if something is.
+    fn problem(&self, field: SetupField) -> Option<&str> {
+        let problem = self
+            .problems
+            .iter()
+            .find(|problem| problem.field == field)?;
+        Some(&problem.message)
+    }
+}
+
+/// One thing to put right in the set-up form.
+#[derive(Debug)]
+pub(crate) struct FieldProblem {
+    pub(crate) field: SetupField,
+    /// A whole sentence that says what to do.
+    pub(crate) message: String,
+}
+
+/// The fields of the set-up form that can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SetupField {
+    Name,
+    DisplayName,
+    Password,
+}
+
+impl SetupField {
+    /// The `id` of its input, the same as the name it is posted under.
+    const fn id(self) -> &'static str {
+        match self {
+            Self::Name => "username",
+            Self::DisplayName => "display_name",
+            Self::Password => "password",
+        }
+    }
+}
+
+/// The sign-in form.
+///
+/// Posts `csrf`, `authorization` (only if there is one), `username`, `password`.
+#[derive(Template)]
+#[template(path = "login.html")]
+pub(crate) struct Login {
+    pub(crate) service: String,
+    /// Where the form is posted.
+    pub(crate) action: String,
+    pub(crate) csrf: String,
+    /// The authorization request this sign-in belongs to.
+    pub(crate) authorization: Option<String>,
+    /// Who wants in, when a client sent the person here.
+    pub(crate) requester: Option<Requester>,
+    /// The login name to prefill, or empty.
+    pub(crate) username: String,
+    /// Why the last attempt didn't work, in whole sentences.
+    pub(crate) problem: Option<String>,
+}
+
+/// The client that sent a person to the sign-in page.
+#[derive(Debug)]
+pub(crate) struct Requester {
+    /// The client's name as it calls itself.
+    pub(crate) client_name: String,
+    /// Where the answer will go: a host, or `scheme://`.
+    pub(crate) destination: String,
+}
+
+/// The question whether a client may come in.
+///
+/// Posts `csrf`, `authorization` and `decision`: `approve`, `deny`, or `switch` (use a different
+/// account).
+#[derive(Template)]
+#[template(path = "consent.html")]
+pub(crate) struct Consent {
+    pub(crate) service: String,
+    /// Where the form is posted, whatever the decision.
+    pub(crate) action: String,
+    pub(crate) csrf: String,
+    /// The authorization request that is being decided.
+    pub(crate) authorization: String,
+    /// The client's name as it calls itself.
+    pub(crate) client_name: String,
+    /// The vendor, if the callback proves that the client is theirs.
+    pub(crate) verified: Option<String>,
+    /// How the client got here, as the end of "It …": `registered itself 3 minutes ago`.
+    pub(crate) registered: String,
+    /// Where the access goes, shown largest: a host in its ASCII form (with its port on
+    /// loopback), or `scheme://`.
+    pub(crate) destination: String,
+    pub(crate) destination_kind: DestinationKind,
+    pub(crate) resource_name: String,
+    pub(crate) resource_url: String,
+    /// The signed-in account.
+    pub(crate) display_name: String,
+    /// The signed-in account's login name.
+    pub(crate) login_name: String,
+    pub(crate) scopes: Vec<ScopeLine>,
+    /// Whether the client stays connected until the person disconnects it.
+    pub(crate) offline: bool,
+    /// Whole sentences that deserve attention before the decision.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What kind of place the answer goes to: each is trusted for another reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DestinationKind {
+    /// A website, known by its host.
+    Https,
+    /// A program on the person's own computer.
+    Loopback,
+    /// Whatever program on the device claimed a private-use scheme.
+    CustomScheme,
+}
+
+/// One permission.
+#[derive(Debug, Clone)]
+pub(crate) struct ScopeLine {
+    /// The scope as the protocol spells it.
+    pub(crate) token: String,
+    /// The same in plain words, as the end of "It can …" with a capital: `See your name`.
+    pub(crate) description: String,
+}
+
+/// The way back to a program that is opened by its own scheme.
+///
+/// The caller vouches for the scheme of `url`: it becomes a link.
+#[derive(Template)]
+#[template(path = "handoff.html")]
+pub(crate) struct Handoff {
+    pub(crate) service: String,
+    /// The client's name as it calls itself.
+    pub(crate) client_name: String,
+    /// The callback with its answer.
+    pub(crate) url: String,
+}
+
+/// Something went wrong, and this is what to do about it.
+#[derive(Template)]
+#[template(path = "problem.html")]
+pub(crate) struct Problem {
+    pub(crate) service: String,
+    /// The HTTP status, for people who search for it.
+    pub(crate) status: u16,
+    /// A headline without a full stop.
+    pub(crate) title: String,
+    /// What happened, in whole sentences.
+    pub(crate) happened: String,
+    /// What came in, word for word.
+    pub(crate) received: Option<String>,
+    /// What would have been right.
+    pub(crate) expected: Option<String>,
+    /// What the reader can do, one sentence each.
+    pub(crate) to_do: Vec<String>,
+    /// Finds this event in the log; nothing is shown if it is empty.
+    pub(crate) reference: String,
+}
+
+/// A person's own page: who they are and what is connected.
+///
+/// Each connection posts `csrf` to its own action, signing out posts `csrf` to `logout_action`.
+#[derive(Template)]
+#[template(path = "account.html")]
+pub(crate) struct Account {
+    pub(crate) service: String,
+    pub(crate) display_name: String,
+    pub(crate) login_name: String,
+    pub(crate) csrf: String,
+    pub(crate) logout_action: String,
+    pub(crate) mcp_url: String,
+    /// What has just been done, in a whole sentence.
+    pub(crate) notice: Option<String>,
+    pub(crate) connections: Vec<Connection>,
+}
+
+/// A client that a person has let in.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: String,
+    /// Where the Disconnect button is posted.
+    pub(crate) revoke_action: String,
+    /// The client's name as it calls itself.
+    pub(crate) client_name: String,
+    /// Where the access went: a host, or `scheme://`.
+    pub(crate) destination: String,
+    pub(crate) scopes: Vec<ScopeLine>,
+    /// When, as the end of "Connected …": `3 days ago`.
+    pub(crate) connected_at: String,
+    /// When, as the end of "Last used …": `5 minutes ago`, `never`.
+    pub(crate) last_used: String,
+}
+
+/// One text from the library.
+#[derive(Template)]
+#[template(path = "document.html")]
+pub(crate) struct Document {
+    pub(crate) service: String,
+    pub(crate) title: String,
+    /// Shown as it is written, line by line.
+    pub(crate) text: String,
+    pub(crate) back_url: String,
+    /// Where `back_url` leads, as the end of "Back to …".
+    pub(crate) back_label: String,
+}
+
+/// What a template shows of a text that it can't vouch for.
+trait Plain {
+    /// Shows what can't be seen: control characters and those that change the writing direction
+    /// become `U+FFFD`, so that a name reads the same to a person as to the server. Line breaks
+    /// stay, and so do the joiners that scripts and emoji need.
+    fn plain(&self) -> String;
+}
+
+impl Plain for str {
+    fn plain(&self) -> String {
+        self.chars().map(visible).collect()
+    }
+}
+
+const fn visible(c: char) -> char {
+    match c {
+        '\0'..='\t'
+        | '\u{b}'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{61c}'
+        | '\u{200b}'
+        | '\u{200e}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "\"'><script>alert(1)</script><style>*{}</style>";
+
+    fn html(template: impl Template) -> String {
+        template.render().expect("a page renders")
+    }
+
+    fn scopes(shown: &str) -> Vec<ScopeLine> {
+        vec![
+            ScopeLine {
+                token: shown.into(),
+                description: shown.into()
+            };
+            2
+        ]
+    }
+
+    fn consent(shown: &str, hidden: &str, verified: bool) -> Consent {
+        Consent {
+            service: shown.into(),
+            action: hidden.into(),
+            csrf: hidden.into(),
+            authorization: hidden.into(),
+            client_name: shown.into(),
+            verified: verified.then(|| shown.into()),
+            registered: shown.into(),
+            destination: shown.into(),
+            destination_kind: DestinationKind::Https,
+            resource_name: shown.into(),
+            resource_url: shown.into(),
+            display_name: shown.into(),
+            login_name: shown.into(),
+            scopes: scopes(shown),
+            offline: true,
+            warnings: vec![shown.into()],
+        }
+    }
+
+    fn login(shown: &str, hidden: &str) -> Login {
+        Login {
+            service: shown.into(),
+            action: hidden.into(),
+            csrf: hidden.into(),
+            authorization: Some(hidden.into()),
+            requester: Some(Requester {
+                client_name: shown.into(),
+                destination: shown.into(),
+            }),
+            username: hidden.into(),
+            problem: Some(shown.into()),
+        }
+    }
+
+    fn setup(shown: &str, hidden: &str) -> Setup {
+        let fields = [
+            SetupField::Name,
+            SetupField::DisplayName,
+            SetupField::Password,
+        ];
+        let wrong = |field| FieldProblem {
+            field,
+            message: shown.into(),
+        };
+        Setup {
+            service: shown.into(),
+            action: hidden.into(),
+            token: hidden.into(),
+            csrf: hidden.into(),
+            name: hidden.into(),
+            display_name: hidden.into(),
+            problems: fields.map(wrong).into(),
+            password_min: usize::MAX,
+        }
+    }
+
+    fn account(shown: &str, hidden: &str) -> Account {
+        Account {
+            service: shown.into(),
+            display_name: shown.into(),
+            login_name: shown.into(),
+            csrf: hidden.into(),
+            logout_action: hidden.into(),
+            mcp_url: hidden.into(),
+            notice: Some(shown.into()),
+            connections: vec![Connection {
+                id: hidden.into(),
+                revoke_action: hidden.into(),
+                client_name: shown.into(),
+                destination: shown.into(),
+                scopes: scopes(shown),
+                connected_at: shown.into(),
+                last_used: shown.into(),
+            }],
+        }
+    }
+
+    /// Each page with `shown` wherever a person reads it as prose, and `hidden` in the attributes
+    /// and in what has to stay exactly as it is.
+    fn every_page(shown: &str, hidden: &str) -> Vec<String> {
+        let landing = |display_name| Landing {
+            service: shown.into(),
+            mcp_url: hidden.into(),
+            display_name,
+            notice: Some(shown.into()),
+            login_url: hidden.into(),
+            account_url: hidden.into(),
+        };
+        vec![
+            html(consent(shown, hidden, true)),
+            html(consent(shown, hidden, false)),
+            html(login(shown, hidden)),
+            html(account(shown, hidden)),
+            html(setup(shown, hidden)),
+            html(landing(None)),
+            html(landing(Some(shown.into()))),
+            html(Handoff {
+                service: shown.into(),
+                client_name: shown.into(),
+                url: hidden.into(),
+            }),
+            html(Problem {
+                service: shown.into(),
+                status: 400,
+                title: shown.into(),
+                happened: shown.into(),
+                received: Some(shown.into()),
+                expected: Some(shown.into()),
+                to_do: vec![shown.into()],
+                reference: shown.into(),
+            }),
+            html(Document {
+                service: shown.into(),
+                title: shown.into(),
+                text: hidden.into(),
+                back_url: hidden.into(),
+                back_label: shown.into(),
+            }),
+        ]
+    }
+
+    #[test]
+    fn markup_in_any_field_is_only_text() {
+        for page in every_page(HOSTILE, HOSTILE) {
+            assert!(!page.contains("<script"), "{page}");
+            assert!(!page.contains("\"'>"), "an attribute can be left: {page}");
+            assert_eq!(page.matches("<style").count(), 1, "{page}");
+            assert!(page.contains("&#60;script&#62;"), "{page}");
+        }
+    }
+
+    #[test]
+    fn writing_direction_cannot_be_changed_by_a_name() {
+        for page in every_page("moc.live\u{202e}\u{2066}\u{200f}\0x", "x") {
+            assert!(
+                page.contains("moc.live\u{fffd}\u{fffd}\u{fffd}\u{fffd}x"),
+                "{page}"
+            );
+            assert!(
+                !page.contains(['\u{202e}', '\u{2066}', '\u{200f}', '\0']),
+                "{page}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_client_name_is_isolated_wherever_it_is_shown() {
+        let client = "\u{5d0} & sons";
+        let handoff = Handoff {
+            service: "s".into(),
+            client_name: client.into(),
+            url: "app://callback?a=1&b=2".into(),
+        };
+        for page in [
+            html(consent(client, "x", false)),
+            html(login(client, "x")),
+            html(account(client, "x")),
+            html(handoff),
+        ] {
+            assert!(page.contains("<bdi>\u{5d0} &#38; sons</bdi>"), "{page}");
+        }
+    }
+
+    #[test]
+    fn joiners_and_line_breaks_stay() {
+        let family = "\u{1f469}\u{200d}\u{1f467}\nnext";
+        assert!(html(consent(family, "x", false)).contains(family));
+    }
+
+    #[test]
+    fn worst_case_values_render_whole() {
+        let (shown, hidden) = ("W".repeat(20_000), "v".repeat(20_000));
+        for page in every_page(&shown, &hidden) {
+            assert!(page.contains(&shown));
+            assert!(page.contains(&hidden) || page.contains("Reference"));
+            assert!(page.trim_end().ends_with("</html>"));
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_what_the_page_inlines_and_nothing_else() {
+        assert!(
+            !STYLE.contains('\r'),
+            "a browser hashes the text with its line ends normalised"
+        );
+        for page in every_page("shown", "hidden") {
+            let (_, rest) = page.split_once("<style>").expect("a stylesheet");
+            let (style, rest) = rest.split_once("</style>").expect("its end");
+            let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
+            assert!(POLICY.contains(&format!("style-src 'sha256-{hash}';")));
+            assert!(!rest.contains("<style") && !rest.contains("<script"));
+            assert!(
+                !page.contains(" style=") && !page.contains(" src="),
+                "{page}"
+            );
+        }
+    }
+
+    #[test]
+    fn headers_guard_every_page() {
+        let response = Page(StatusCode::BAD_REQUEST, login("s", "h")).into_response();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        let value = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let policy = value(header::CONTENT_SECURITY_POLICY).expect("a policy");
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'sha256-"),
+            "{policy}"
+        );
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(
+            !policy.contains("form-action"),
+            "it would block the way back: {policy}"
+        );
+        assert_eq!(value(header::X_FRAME_OPTIONS), Some("DENY"));
+        assert_eq!(value(header::REFERRER_POLICY), Some("no-referrer"));
+        assert_eq!(value(header::X_CONTENT_TYPE_OPTIONS), Some("nosniff"));
+        assert_eq!(value(header::CACHE_CONTROL), Some("no-store"));
+        assert_eq!(
+            value(header::CONTENT_TYPE),
+            Some("text/html; charset=utf-8")
+        );
+    }
+
+    #[test]
+    fn every_field_a_person_fills_in_has_a_label() {
+        for page in [html(login("s", "h")), html(setup("s", "h"))] {
+            let inputs: Vec<&str> = page.split("<input id=\"").skip(1).collect();
+            assert!(inputs.len() >= 2);
+            for input in inputs {
+                let (id, rest) = input.split_once('"').expect("an id");
+                assert!(page.contains(&format!("<label for=\"{id}\">")), "{id}");
+                let (attributes, _) = rest.split_once('>').expect("an end");
+                assert!(attributes.contains("autocomplete="), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn consent_says_who_vouches_for_the_name() {
+        let unknown = html(consent("Mallory", "x", false));
+        assert!(
+            unknown.contains("Mallory can’t verify this name"),
+            "{unknown}"
+        );
+        let known = html(consent("Mallory", "x", true));
+        assert!(
+            !known.contains("can’t verify") && known.contains("Verified"),
+            "{known}"
+        );
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_rendered_is_a_plain_500() {
+        #[derive(Template)]
+        #[template(source = "{{ broken }}", ext = "html")]
+        struct Failing {
+            broken: Broken,
+        }
+        struct Broken;
+        impl std::fmt::Display for Broken {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                Err(std::fmt::Error)
+            }
+        }
+        let response = Page(StatusCode::OK, Failing { broken: Broken }).into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        assert!(content_type.is_some_and(|value| value == "text/plain; charset=utf-8"));
+    }
+}

@@ -1,0 +1,195 @@
+//! The endpoint: leads a request past the checks to the tools, and says what each check costs it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+
+use super::answer::Refused;
+use super::door::Door;
+use super::envelope::{Envelope, Message};
+use super::guard::{Caller, Guard};
+use super::policy::Policy;
+use super::server::Server;
+use super::tools::whoami::Directory;
+use super::tools::{ToolSettings, Toolbox};
+use super::transport::{Media, Transport};
+use crate::crypto::keys::KeyRing;
+use crate::library::Library;
+use crate::model::time::Clock;
+use crate::oauth::challenge::Challenge;
+use crate::oauth::issuer::Issuer;
+use crate::oauth::resource::Resource;
+use crate::oauth::scope::Scope;
+use crate::revocations::Revocations;
+
+/// What the endpoint is made of.
+pub(crate) struct McpSettings {
+    /// Who issues the tokens.
+    pub(crate) issuer: Issuer,
+    /// What the tokens are for: the endpoint's own URL.
+    pub(crate) resource: Resource,
+    /// The absolute URL of the resource's metadata.
+    pub(crate) resource_metadata: String,
+    /// The product's name on this deployment.
+    pub(crate) name: String,
+    /// The scopes that a client without a good token is told to ask for.
+    pub(crate) initial_scope: Scope,
+    /// The tools that are on.
+    pub(crate) tools: ToolSettings,
+    /// `mcp.allowed_hosts`.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// `mcp.allowed_origins`.
+    pub(crate) allowed_origins: Vec<String>,
+    /// `limits.mcp_body_bytes`.
+    pub(crate) body_limit: usize,
+    /// The keys that sign tokens.
+    pub(crate) keys: Arc<KeyRing>,
+    /// Which grants are revoked.
+    pub(crate) revocations: Arc<Revocations>,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// What `search` and `fetch` serve.
+    pub(crate) library: Library,
+    /// Whom `whoami` asks.
+    pub(crate) directory: Arc<dyn Directory>,
+}
+
+/// The endpoint, ready to serve. Clones share it.
+#[derive(Clone)]
+pub(crate) struct McpState(Arc<Inner>);
+
+struct Inner {
+    door: Door,
+    guard: Guard,
+    policy: Arc<Policy>,
+    transport: Transport,
+    clock: Clock,
+    body_limit: usize,
+    resource_metadata: String,
+    /// The challenge for who has no good token; a refusal adds its error to it.
+    challenge: Challenge,
+}
+
+/// Serves a request at the endpoint: the handler to mount, for every method, wherever the endpoint lives.
+pub(crate) async fn handle(State(state): State<McpState>, request: Request) -> Response {
+    state.0.serve(request).await.unwrap_or_else(Refused::into_response)
+}
+
+impl McpState {
+    /// Builds the endpoint.
+    pub(crate) fn new(settings: McpSettings) -> Self {
+        let website = settings.issuer.as_str().to_owned();
+        let door = Door::new(&website, &settings.allowed_hosts, &settings.allowed_origins);
+        let toolbox = Toolbox::new(settings.tools, settings.library, settings.directory);
+        let policy = Arc::new(Policy::new(toolbox.needs()));
+        let server = Server::new(&settings.name, &website, toolbox, Arc::clone(&policy));
+        Self(Arc::new(Inner {
+            door,
+            guard: Guard::new(settings.issuer, settings.resource, settings.keys, settings.revocations),
+            policy,
+            transport: Transport::new(Arc::new(server)),
+            clock: settings.clock,
+            body_limit: settings.body_limit,
+            challenge: Challenge::new(&settings.resource_metadata).scope(&settings.initial_scope),
+            resource_metadata: settings.resource_metadata,
+        }))
+    }
+}
+
+impl Inner {
+    async fn serve(&self, request: Request) -> Result<Response, Refused> {
+        let (mut parts, body) = request.into_parts();
+        self.door.check(&parts)?;
+        let caller = self
+            .guard
+            .admit(&parts.headers, parts.uri.query(), self.clock.now())
+            .map_err(|denied| Refused::denied(&denied, &self.challenge))?;
+        if parts.method != Method::POST {
+            return Err(Refused::method());
+        }
+        check_content_type(&parts.headers)?;
+        let media = Media::accepted_by(&parts.headers)?;
+        let body = read(body, &parts.headers, self.body_limit).await?;
+        let envelope = Envelope::parse(&body)?;
+        // S-03: the token ends here. Neither tools nor log lines further in can pass on what they don't have.
+        parts.headers.remove(AUTHORIZATION);
+        parts.headers.remove(COOKIE);
+        parts.extensions.insert(Arc::clone(&caller));
+        match envelope {
+            Envelope::One(message) => {
+                self.permit(&caller, message.tool())?;
+                self.transport.one(parts, body.clone(), &message, media).await
+            }
+            Envelope::Batch(bodies) => {
+                // What can't be read calls nothing; it gets its own error among the answers.
+                let messages = bodies.iter().filter_map(|body| Message::parse(body).ok());
+                let tools: Vec<_> = messages.filter_map(|message| message.tool().map(str::to_owned)).collect();
+                self.permit(&caller, tools.iter().map(String::as_str))?;
+                self.transport.batch(&parts, bodies).await
+            }
+        }
+    }
+
+    /// Decided before anything is executed, and answered with a real 403: clients step up on nothing else
+    /// (D-25, D-26).
+    fn permit<'a>(&self, caller: &Caller, tools: impl IntoIterator<Item = &'a str>) -> Result<(), Refused> {
+        self.policy.decide(&caller.scope, tools).map_err(|insufficient| {
+            tracing::info!(client = caller.client_id, missing = %insufficient.missing, "refused a call: insufficient scope");
+            Refused::insufficient(&insufficient, &self.resource_metadata)
+        })
+    }
+}
+
+/// MCP, Streamable HTTP: the body is one JSON document.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refused::http(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "A message to this MCP endpoint has the Content-Type application/json.",
+    ))
+}
+
+/// Reads the body, at most `limit` bytes of it, whatever length it claims to have.
+async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Refused> {
+    let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if claimed.is_some_and(|claimed| claimed > limit as u64) {
+        return Err(Refused::too_large(limit));
+    }
+    // Nearly all bodies come in one piece: that one is used as it is.
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| {
+            tracing::debug!(%error, "a request body broke off");
+            Refused::http(StatusCode::BAD_REQUEST, "invalid_request", "The request body broke off.")
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > limit.saturating_sub(first.len().max(all.len())) {
+            return Err(Refused::too_large(limit));
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

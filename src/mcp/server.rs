@@ -1,0 +1,145 @@
+//! The MCP server proper: capabilities, `tools/list`, `tools/call`, `server/discover`, on the MCP library.
+//!
+//! It keeps nothing between requests, in no revision, so that any replica can answer any call (E4). Who calls
+//! and whether they may is settled before a message gets here.
+
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+    DiscoverResult, ErrorCode, Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::Value;
+
+use super::guard::Caller;
+use super::policy::Policy;
+use super::tools::Toolbox;
+
+/// How long a client may keep the list of tools: it changes with a restart only.
+const TTL_MS: u64 = 300_000;
+/// Where results name the server (MCP 2026-07-28, base protocol).
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+
+const INSTRUCTIONS: &str = "Use `search` to find documents and `fetch` to read one by its id. `whoami` tells which \
+                            account is connected.";
+
+/// The handler of MCP requests.
+pub(crate) struct Server {
+    toolbox: Toolbox,
+    policy: Arc<Policy>,
+    config: ServerConfig,
+    server_info: Value,
+}
+
+impl Server {
+    /// A server with these tools that presents itself as `name`, at home at `website`.
+    pub(crate) fn new(name: &str, website: &str, toolbox: Toolbox, policy: Arc<Policy>) -> Self {
+        let identity = Implementation::new("portcullis", env!("CARGO_PKG_VERSION"))
+            .with_title(name)
+            .with_website_url(website);
+        // Serialising a struct of texts can't fail; if it did, results would merely lack the server's name.
+        let server_info = serde_json::to_value(&identity).unwrap_or_default();
+        let config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(identity)
+            .with_instructions(INSTRUCTIONS)
+            // What `initialize` falls back to for a revision that has no handshake, or none that is known.
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
+        Self { toolbox, policy, config, server_info }
+    }
+
+    /// `_meta` of a result: who made it. Revisions before 2026-07-28 don't know it.
+    fn result_meta(&self, context: &RequestContext<RoleServer>) -> Option<MetaObject> {
+        is_modern(context).then(|| {
+            MetaObject::from(JsonObject::from_iter([(SERVER_INFO.to_owned(), self.server_info.clone())]))
+        })
+    }
+
+    fn discovery(&self) -> DiscoverResult {
+        DiscoverResult::from_server_info(self.supported_protocol_versions().into_owned(), self.config.clone())
+            .with_ttl_ms(TTL_MS)
+            .with_cache_scope(CacheScope::Private)
+    }
+
+    async fn call(&self, request: CallToolRequestParams, context: &RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
+        let caller = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Arc<Caller>>());
+        let Some(caller) = caller else {
+            tracing::error!("a call reached the tools without a caller");
+            return Err(ErrorData::internal_error("The call has no caller.", None));
+        };
+        // The second line: the first reads the same bytes with another parser, before this library does.
+        if let Err(insufficient) = self.policy.decide(&caller.scope, [request.name.as_ref()]) {
+            tracing::error!(tool = %request.name, "a call without its scopes came past the first check");
+            let text = format!("This call also needs the scope {}.", insufficient.missing);
+            return Ok(CallToolResult::error(vec![ContentBlock::text(text)]));
+        }
+        let arguments = request.arguments.unwrap_or_default();
+        self.toolbox.call(&request.name, &arguments, caller).await.ok_or_else(|| {
+            let known: Vec<_> = self.toolbox.definitions().map(|tool| tool.name.as_ref()).collect();
+            let message = format!("Unknown tool: {}. There are: {}.", request.name, known.join(", "));
+            ErrorData::invalid_params(message, None)
+        })
+    }
+}
+
+/// Whether the request speaks a revision without a handshake.
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| !version.has_initialize())
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        self.config.clone()
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.toolbox.definitions().find(|tool| tool.name == name).cloned()
+    }
+
+    async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        Ok(self.discovery())
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        // There is one page, so no cursor was ever given out.
+        if request.and_then(|request| request.cursor).is_some_and(|cursor| !cursor.is_empty()) {
+            return Err(ErrorData::invalid_params("Unknown cursor: the list of tools has one page.", None));
+        }
+        let mut result = ListToolsResult::with_all_items(self.toolbox.definitions().cloned().collect());
+        if is_modern(&context) {
+            result = result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Private);
+            result.meta = self.result_meta(&context);
+        }
+        Ok(result)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let result = self.call(request, &context).await?;
+        Ok(result.with_meta(self.result_meta(&context)).into())
+    }
+
+    /// The library takes `server/discover` with members in `params` that it doesn't know for a custom request.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        if request.method == "server/discover"
+            && let Ok(discovery) = serde_json::to_value(self.discovery())
+        {
+            return Ok(CustomResult::new(discovery));
+        }
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None))
+    }
+}

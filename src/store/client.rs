@@ -1,0 +1,285 @@
+//! `client` and `client_registration`.
+
+use super::{Store, StoreError, read, transact, write};
+use crate::model::client::Client;
+use crate::model::id::ClientId;
+use crate::model::secret::SecretHash;
+use crate::model::time::Timestamp;
+use crate::oauth::client::{AuthMethod, ClientMetadata};
+use crate::oauth::redirect_uri::RedirectUri;
+use crate::oauth::scope::Scope;
+
+/// A registration to be remembered.
+#[derive(Clone, Debug)]
+pub struct NewRegistration {
+    /// The id that the client gets unless an identical public one is there.
+    pub id: ClientId,
+    /// Its metadata.
+    pub metadata: ClientMetadata,
+    /// Digest of its secret, for a confidential client.
+    pub secret_hash: Option<SecretHash>,
+    /// Digest of its metadata, for a public client: identical ones share a row.
+    pub fingerprint: Option<String>,
+    /// Digest of its registration access token.
+    pub token_hash: SecretHash,
+    /// Now.
+    pub registered_at: Timestamp,
+}
+
+/// Registration access tokens that one shared client may have; beyond it the oldest stops working.
+const MAX_REGISTRATION_TOKENS: i64 = 20;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: ClientId,
+    name: Option<String>,
+    uri: Option<String>,
+    software_id: Option<String>,
+    software_version: Option<String>,
+    application_type: Option<String>,
+    redirect_uris: String,
+    auth_method: String,
+    grant_types: String,
+    scope: String,
+    secret_hash: Option<SecretHash>,
+    shared: bool,
+    registered_at: Timestamp,
+    first_used_at: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
+}
+
+impl TryFrom<Row> for Client {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let uris: Vec<String> = parse_list(&row.redirect_uris)?;
+        let redirect_uris = uris
+            .iter()
+            .map(|text| RedirectUri::from_stored(text).map_err(|error| StoreError::corrupt("redirect URI", error)))
+            .collect::<Result<_, _>>()?;
+        let metadata = ClientMetadata {
+            redirect_uris,
+            auth_method: AuthMethod::try_from(row.auth_method).map_err(|error| StoreError::corrupt("client", error))?,
+            grant_types: parse_list(&row.grant_types)?,
+            scope: Scope::try_from(row.scope).map_err(|error| StoreError::corrupt("client", error))?,
+            name: row.name,
+            uri: row.uri,
+            software_id: row.software_id,
+            software_version: row.software_version,
+            application_type: row.application_type,
+        };
+        Ok(Self {
+            id: row.id,
+            metadata,
+            secret_hash: row.secret_hash,
+            shared: row.shared,
+            registered_at: row.registered_at,
+            first_used_at: row.first_used_at,
+            deleted_at: row.deleted_at,
+        })
+    }
+}
+
+fn parse_list(json: &str) -> Result<Vec<String>, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::corrupt("client", error))
+}
+
+fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
+    serde_json::Value::from(items.map(|item| item.as_ref().to_owned()).collect::<Vec<_>>()).to_string()
+}
+
+macro_rules! client_columns {
+    () => {
+        "c.id, c.name, c.uri, c.software_id, c.software_version, c.application_type, c.redirect_uris, c.auth_method,
+         c.grant_types, c.scope, c.secret_hash, c.shared, c.registered_at, c.first_used_at, c.deleted_at"
+    };
+}
+
+impl Store {
+    /// Remembers a registration and returns the id that it got: its own, or that of the public client with the
+    /// very same metadata, which is marked as shared then. Racing identical registrations meet at the unique
+    /// fingerprint.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_registration(&self, new: &NewRegistration) -> Result<ClientId, StoreError> {
+        let uris = list(new.metadata.redirect_uris.iter().map(RedirectUri::as_str));
+        let grants = list(new.metadata.grant_types.iter());
+        let id = transact!(self, |tx| {
+            let (id,): (ClientId,) = sqlx::query_as(
+                "insert into client (id, name, uri, software_id, software_version, application_type, redirect_uris,
+                     auth_method, grant_types, scope, secret_hash, fingerprint, shared, registered_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13)
+                 on conflict (fingerprint) do update set shared = true
+                 returning id",
+            )
+            .bind(&new.id)
+            .bind(&new.metadata.name)
+            .bind(&new.metadata.uri)
+            .bind(&new.metadata.software_id)
+            .bind(&new.metadata.software_version)
+            .bind(&new.metadata.application_type)
+            .bind(&uris)
+            .bind(new.metadata.auth_method.as_str())
+            .bind(&grants)
+            .bind(new.metadata.scope.to_string())
+            .bind(&new.secret_hash)
+            .bind(&new.fingerprint)
+            .bind(new.registered_at)
+            .fetch_one(&mut *tx)
+            .await?;
+            sqlx::query("insert into client_registration (token_hash, client_id, registered_at) values ($1, $2, $3)")
+                .bind(&new.token_hash)
+                .bind(&id)
+                .bind(new.registered_at)
+                .execute(&mut *tx)
+                .await?;
+            if id != new.id {
+                sqlx::query(
+                    "delete from client_registration where client_id = $1 and token_hash not in
+                     (select token_hash from client_registration where client_id = $1
+                      order by registered_at desc, token_hash limit $2)",
+                )
+                .bind(&id)
+                .bind(MAX_REGISTRATION_TOKENS)
+                .execute(&mut *tx)
+                .await?;
+            }
+            id
+        });
+        Ok(id)
+    }
+
+    /// The client with this id; a deleted one is found too and says so.
+    ///
+    /// # Errors
+    /// When the database fails or the row can't be read.
+    pub async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let row: Option<Row> = read!(self, |db| sqlx::query_as(concat!(
+            "select ",
+            client_columns!(),
+            " from client c where c.id = $1"
+        ))
+        .bind(id)
+        .fetch_optional(db)
+        .await)?;
+        row.map(Client::try_from).transpose()
+    }
+
+    /// The client that a registration access token is for (RFC 7592 §3).
+    ///
+    /// # Errors
+    /// When the database fails or the row can't be read.
+    pub async fn find_registration(&self, id: &ClientId, token: &SecretHash) -> Result<Option<Client>, StoreError> {
+        let row: Option<Row> = read!(self, |db| sqlx::query_as(concat!(
+            "select ",
+            client_columns!(),
+            " from client c join client_registration r on r.client_id = c.id
+              where c.id = $1 and r.token_hash = $2 and c.deleted_at is null"
+        ))
+        .bind(id)
+        .bind(token)
+        .fetch_optional(db)
+        .await)?;
+        row.map(Client::try_from).transpose()
+    }
+
+    /// Changes a registration's metadata; tells whether it did. A shared one is never changed: strangers hold
+    /// tokens for it. Its remembered approvals go, because they were given to something else (R-41).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn update_registration(
+        &self, id: &ClientId, metadata: &ClientMetadata, secret_hash: Option<&SecretHash>, fingerprint: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let uris = list(metadata.redirect_uris.iter().map(RedirectUri::as_str));
+        let grants = list(metadata.grant_types.iter());
+        let changed = transact!(self, |tx| {
+            let done = sqlx::query(
+                "update client set name = $2, uri = $3, software_id = $4, software_version = $5,
+                     application_type = $6, redirect_uris = $7, auth_method = $8, grant_types = $9, scope = $10,
+                     secret_hash = $11, fingerprint = $12
+                 where id = $1 and not shared and deleted_at is null
+                   and not exists (select 1 from client other where other.fingerprint = $12 and other.id <> $1)",
+            )
+            .bind(id)
+            .bind(&metadata.name)
+            .bind(&metadata.uri)
+            .bind(&metadata.software_id)
+            .bind(&metadata.software_version)
+            .bind(&metadata.application_type)
+            .bind(&uris)
+            .bind(metadata.auth_method.as_str())
+            .bind(&grants)
+            .bind(metadata.scope.to_string())
+            .bind(secret_hash)
+            .bind(fingerprint)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+            }
+            done.rows_affected() == 1
+        });
+        Ok(changed)
+    }
+
+    /// Ends a registration (RFC 7592 §2.3): its token stops working, and with the last token of a client the
+    /// client itself is deleted and its connections end.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_registration(&self, id: &ClientId, token: &SecretHash, now: Timestamp) -> Result<(), StoreError> {
+        transact!(self, |tx| {
+            sqlx::query("delete from client_registration where client_id = $1 and token_hash = $2")
+                .bind(id)
+                .bind(token)
+                .execute(&mut *tx)
+                .await?;
+            let deleted = sqlx::query(
+                "update client set deleted_at = $2, fingerprint = null where id = $1 and deleted_at is null
+                   and not exists (select 1 from client_registration where client_id = $1)",
+            )
+            .bind(id)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            if deleted.rows_affected() == 1 {
+                sqlx::query(
+                    "update token_grant set revoked_at = $2, revoked_because = 'client deleted'
+                     where client_id = $1 and revoked_at is null",
+                )
+                .bind(id)
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+                sqlx::query("delete from authorization_code where client_id = $1 and redeemed_at is null")
+                    .bind(id)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        });
+        Ok(())
+    }
+
+    /// Forgets clients that nobody ever let in: those older than `before`, and the oldest beyond `most`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_unused_clients(&self, before: Timestamp, most: i64) -> Result<u64, StoreError> {
+        let old = write!(self, |db| sqlx::query("delete from client where first_used_at is null and registered_at < $1")
+            .bind(before)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        let surplus = write!(self, |db| sqlx::query(
+            "delete from client where first_used_at is null and id in
+             (select id from client where first_used_at is null order by registered_at desc, id limit 100000 offset $1)"
+        )
+        .bind(most)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(old + surplus)
+    }
+}

@@ -1,0 +1,249 @@
+//! `token_grant` and `refresh_token`.
+
+use super::{Store, StoreError, read, transact, write};
+use crate::model::grant::{Grant, RefreshToken, Rotation};
+use crate::model::id::{ClientId, GrantId, UserId};
+use crate::model::secret::SecretHash;
+use crate::model::time::Timestamp;
+use crate::oauth::resource::Resource;
+use crate::oauth::scope::Scope;
+
+/// A rotation to be carried out.
+#[derive(Clone, Debug)]
+pub struct Rotate<'a> {
+    /// Digest of the token that was presented.
+    pub old: &'a SecretHash,
+    /// Digest of its successor.
+    pub new: &'a SecretHash,
+    /// When the successor dies unless used.
+    pub new_expires_at: Timestamp,
+    /// First uses before this moment are past the grace window.
+    pub grace_began_at: Timestamp,
+    /// How often a token may be used again inside the window.
+    pub grace_uses: i64,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A live grant as its user sees it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The grant.
+    pub id: GrantId,
+    /// The client's self-asserted name.
+    pub client_name: Option<String>,
+    /// Where its code went.
+    pub redirect_uri: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last refreshed.
+    pub refreshed_at: Option<Timestamp>,
+}
+
+#[derive(sqlx::FromRow)]
+struct RefreshRow {
+    id: GrantId,
+    user_id: UserId,
+    client_id: ClientId,
+    scope: String,
+    resource: String,
+    authenticated_at: Timestamp,
+    grant_expires_at: Timestamp,
+    expires_at: Timestamp,
+    used_at: Option<Timestamp>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ConnectionRow {
+    id: GrantId,
+    client_name: Option<String>,
+    redirect_uri: String,
+    scope: String,
+    created_at: Timestamp,
+    refreshed_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// The refresh token with this digest and its grant, whatever state they are in.
+    ///
+    /// # Errors
+    /// When the database fails or the row can't be read.
+    pub async fn find_refresh_token(&self, hash: &SecretHash) -> Result<Option<RefreshToken>, StoreError> {
+        let row: Option<RefreshRow> = read!(self, |db| sqlx::query_as(
+            "select g.id, g.user_id, g.client_id, g.scope, g.resource, g.authenticated_at,
+                    g.expires_at as grant_expires_at, r.expires_at, r.used_at
+             from refresh_token r join token_grant g on g.id = r.grant_id where r.token_hash = $1"
+        )
+        .bind(hash)
+        .fetch_optional(db)
+        .await)?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(RefreshToken {
+            grant: Grant {
+                id: row.id,
+                user_id: row.user_id,
+                client_id: row.client_id,
+                scope: Scope::try_from(row.scope).map_err(|error| StoreError::corrupt("grant", error))?,
+                resource: Resource::from_canonical(row.resource),
+                authenticated_at: row.authenticated_at,
+                expires_at: row.grant_expires_at,
+            },
+            expires_at: row.expires_at,
+            used_at: row.used_at,
+        }))
+    }
+
+    /// Rotates a refresh token. The first guard lets one of several racers make the successor; the others meet
+    /// the second guard and are told to hand out the same one. A use past the window, or too many inside it,
+    /// takes the grant down, and that is committed before the refusal is returned (T-20, T-21).
+    ///
+    /// # Errors
+    /// When the database fails: then nothing has changed, and the client may try again (T-26).
+    pub async fn rotate_refresh_token(&self, rotate: &Rotate<'_>) -> Result<Rotation, StoreError> {
+        let outcome = transact!(self, |tx| {
+            let rotated: Option<(GrantId,)> = sqlx::query_as(
+                "update refresh_token set used_at = $2
+                 where token_hash = $1 and used_at is null and expires_at > $2 and exists
+                     (select 1 from token_grant g
+                      where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $2)
+                 returning grant_id",
+            )
+            .bind(rotate.old)
+            .bind(rotate.now)
+            .fetch_optional(&mut *tx)
+            .await?;
+            if let Some((grant_id,)) = rotated {
+                sqlx::query(
+                    "insert into refresh_token (token_hash, grant_id, issued_at, expires_at, repeats)
+                     values ($1, $2, $3, $4, 0)",
+                )
+                .bind(rotate.new)
+                .bind(&grant_id)
+                .bind(rotate.now)
+                .bind(rotate.new_expires_at)
+                .execute(&mut *tx)
+                .await?;
+                Rotation::Rotated
+            } else {
+                let repeated = sqlx::query(
+                    "update refresh_token set repeats = repeats + 1
+                     where token_hash = $1 and used_at > $2 and repeats < $3 and exists
+                         (select 1 from token_grant g
+                          where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $4)",
+                )
+                .bind(rotate.old)
+                .bind(rotate.grace_began_at)
+                .bind(rotate.grace_uses)
+                .bind(rotate.now)
+                .execute(&mut *tx)
+                .await?;
+                if repeated.rows_affected() == 1 {
+                    Rotation::Repeated
+                } else {
+                    let revoked = sqlx::query(
+                        "update token_grant set revoked_at = $2, revoked_because = 'refresh token replayed'
+                         where revoked_at is null and id in
+                         (select grant_id from refresh_token where token_hash = $1 and used_at is not null)",
+                    )
+                    .bind(rotate.old)
+                    .bind(rotate.now)
+                    .execute(&mut *tx)
+                    .await?;
+                    if revoked.rows_affected() == 1 { Rotation::Replayed } else { Rotation::Unknown }
+                }
+            }
+        });
+        Ok(outcome)
+    }
+
+    /// Ends a grant with all its tokens; tells whether it was still alive.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revoke_grant(&self, id: &GrantId, because: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let done = write!(self, |db| sqlx::query(
+            "update token_grant set revoked_at = $2, revoked_because = $3 where id = $1 and revoked_at is null"
+        )
+        .bind(id)
+        .bind(now)
+        .bind(because)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
+    }
+
+    /// Ends a grant of this user, if it is theirs, and forgets that they ever approved its client there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn disconnect(&self, user: &UserId, id: &GrantId, now: Timestamp) -> Result<bool, StoreError> {
+        let done = transact!(self, |tx| {
+            let done = sqlx::query(
+                "update token_grant set revoked_at = $3, revoked_because = 'disconnected by the user'
+                 where id = $1 and user_id = $2 and revoked_at is null",
+            )
+            .bind(id)
+            .bind(user)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query(
+                "delete from consent where user_id = $2 and client_id in
+                 (select client_id from token_grant where id = $1 and user_id = $2)",
+            )
+            .bind(id)
+            .bind(user)
+            .execute(&mut *tx)
+            .await?;
+            done.rows_affected() == 1
+        });
+        Ok(done)
+    }
+
+    /// A user's live connections, newest first.
+    ///
+    /// # Errors
+    /// When the database fails or a row can't be read.
+    pub async fn connections(&self, user: &UserId, now: Timestamp) -> Result<Vec<Connection>, StoreError> {
+        let rows: Vec<ConnectionRow> = read!(self, |db| sqlx::query_as(
+            "select g.id, c.name as client_name, g.redirect_uri, g.scope, g.created_at,
+                    (select max(r.issued_at) from refresh_token r where r.grant_id = g.id) as refreshed_at
+             from token_grant g join client c on c.id = g.client_id
+             where g.user_id = $1 and g.revoked_at is null and g.expires_at > $2
+             order by g.created_at desc limit 200"
+        )
+        .bind(user)
+        .bind(now)
+        .fetch_all(db)
+        .await)?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Connection {
+                    id: row.id,
+                    client_name: row.client_name,
+                    redirect_uri: row.redirect_uri,
+                    scope: Scope::try_from(row.scope).map_err(|error| StoreError::corrupt("grant", error))?,
+                    created_at: row.created_at,
+                    refreshed_at: row.refreshed_at,
+                })
+            })
+            .collect()
+    }
+
+    /// The grants revoked since `since`: what the resource half must not let pass.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revoked_grants(&self, since: Timestamp) -> Result<Vec<GrantId>, StoreError> {
+        let rows: Vec<(GrantId,)> = read!(self, |db| sqlx::query_as(
+            "select id from token_grant where revoked_at is not null and revoked_at >= $1"
+        )
+        .bind(since)
+        .fetch_all(db)
+        .await)?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+}

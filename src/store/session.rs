@@ -1,0 +1,67 @@
+//! `session`: signed-in browsers.
+
+use super::{Store, StoreError, read, write};
+use crate::model::id::UserId;
+use crate::model::secret::SecretHash;
+use crate::model::time::Timestamp;
+use crate::model::user::{Session, User};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    user: User,
+    authenticated_at: Timestamp,
+}
+
+impl Store {
+    /// Remembers a signed-in browser.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_session(
+        &self, session: &SecretHash, user: &UserId, authenticated_at: Timestamp, expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query(
+            "insert into session (token_hash, user_id, authenticated_at, expires_at) values ($1, $2, $3, $4)"
+        )
+        .bind(session)
+        .bind(user)
+        .bind(authenticated_at)
+        .bind(expires_at)
+        .execute(db)
+        .await
+        .map(drop))?;
+        Ok(())
+    }
+
+    /// The session with this digest, if it and its user are good.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_session(&self, session: &SecretHash, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let row: Option<Row> = read!(self, |db| sqlx::query_as(
+            "select u.id, u.username, u.display_name, u.password_hash, u.role, u.created_at, u.disabled_at,
+                    s.authenticated_at
+             from session s join user_account u on u.id = s.user_id
+             where s.token_hash = $1 and s.expires_at > $2 and u.disabled_at is null"
+        )
+        .bind(session)
+        .bind(now)
+        .fetch_optional(db)
+        .await)?;
+        Ok(row.map(|row| Session { user: row.user, authenticated_at: row.authenticated_at }))
+    }
+
+    /// Forgets a signed-in browser.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_session(&self, session: &SecretHash) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query("delete from session where token_hash = $1")
+            .bind(session)
+            .execute(db)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+}

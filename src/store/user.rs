@@ -1,0 +1,242 @@
+//! `user_account` and `setup_link`.
+
+use super::{Store, StoreError, read, transact, write};
+use crate::model::id::UserId;
+use crate::model::secret::SecretHash;
+use crate::model::time::Timestamp;
+use crate::model::user::{Role, User, Username};
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Its id.
+    pub id: UserId,
+    /// What they sign in with.
+    pub username: Username,
+    /// What pages call them.
+    pub display_name: String,
+    /// PHC text.
+    pub password_hash: String,
+    /// What they may do.
+    pub role: Role,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The name is taken.
+    #[error("there is a user with this name already")]
+    NameTaken,
+    /// The set-up link was used, has expired or never was one.
+    #[error("the set-up link has been used or has expired")]
+    LinkUsed,
+    /// Our trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for AccountError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => Self::NameTaken,
+            _ => Self::Store(StoreError::Database(error)),
+        }
+    }
+}
+
+const INSERT_USER: &str = "insert into user_account (id, username, display_name, password_hash, role, created_at)
+     values ($1, $2, $3, $4, $5, $6)";
+
+macro_rules! insert_user {
+    ($db:expr, $user:expr) => {
+        sqlx::query(INSERT_USER)
+            .bind(&$user.id)
+            .bind(&$user.username)
+            .bind(&$user.display_name)
+            .bind(&$user.password_hash)
+            .bind($user.role.as_str())
+            .bind($user.created_at)
+            .execute($db)
+            .await
+    };
+}
+
+macro_rules! end_everything {
+    ($tx:expr, $user:expr, $now:expr, $because:expr) => {
+        sqlx::query("delete from session where user_id = $1").bind($user).execute(&mut *$tx).await?;
+        sqlx::query("delete from authorization_code where user_id = $1 and redeemed_at is null")
+            .bind($user)
+            .execute(&mut *$tx)
+            .await?;
+        sqlx::query(
+            "update token_grant set revoked_at = $2, revoked_because = $3 where user_id = $1 and revoked_at is null",
+        )
+        .bind($user)
+        .bind($now)
+        .bind($because)
+        .execute(&mut *$tx)
+        .await?;
+    };
+}
+
+impl Store {
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// When the name is taken or the database fails.
+    pub async fn insert_user(&self, user: &NewUser) -> Result<(), AccountError> {
+        write!(self, |db| insert_user!(db, user).map(drop))?;
+        Ok(())
+    }
+
+    /// Makes the first account by a set-up link, which dies with it; so do all other such links. Of two people
+    /// with two links one wins: the second finds no rows left to delete.
+    ///
+    /// # Errors
+    /// When the link is dead, the name is taken or the database fails.
+    pub async fn insert_first_user(&self, link: &SecretHash, user: &NewUser, now: Timestamp) -> Result<(), AccountError> {
+        transact!(self, |tx| {
+            let deleted = sqlx::query(
+                "delete from setup_link where exists
+                 (select 1 from setup_link own where own.token_hash = $1 and own.expires_at > $2)",
+            )
+            .bind(link)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            if deleted.rows_affected() == 0 {
+                return Err(AccountError::LinkUsed);
+            }
+            insert_user!(&mut *tx, user)?;
+        });
+        Ok(())
+    }
+
+    /// Remembers a set-up link.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_setup_link(&self, link: &SecretHash, expires_at: Timestamp) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query("insert into setup_link (token_hash, expires_at) values ($1, $2)")
+            .bind(link)
+            .bind(expires_at)
+            .execute(db)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+
+    /// Whether a set-up link is good.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_setup_link(&self, link: &SecretHash, now: Timestamp) -> Result<bool, StoreError> {
+        let found: Option<(i64,)> = read!(self, |db| sqlx::query_as(
+            "select expires_at from setup_link where token_hash = $1 and expires_at > $2"
+        )
+        .bind(link)
+        .bind(now)
+        .fetch_optional(db)
+        .await)?;
+        Ok(found.is_some())
+    }
+
+    /// Whether there is any account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_users(&self) -> Result<bool, StoreError> {
+        let found: Option<(String,)> =
+            read!(self, |db| sqlx::query_as("select id from user_account limit 1").fetch_optional(db).await)?;
+        Ok(found.is_some())
+    }
+
+    /// The user who signs in with this name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user_by_name(&self, username: &Username) -> Result<Option<User>, StoreError> {
+        Ok(read!(self, |db| sqlx::query_as(
+            "select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account where username = $1"
+        )
+        .bind(username)
+        .fetch_optional(db)
+        .await)?)
+    }
+
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        Ok(read!(self, |db| sqlx::query_as(
+            "select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account where id = $1"
+        )
+        .bind(id)
+        .fetch_optional(db)
+        .await)?)
+    }
+
+    /// All users by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn users(&self) -> Result<Vec<User>, StoreError> {
+        Ok(read!(self, |db| sqlx::query_as(
+            "select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account order by username"
+        )
+        .fetch_all(db)
+        .await)?)
+    }
+
+    /// Disables an account: it can't sign in, its browsers are signed out and all its connections end (T-25).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn disable_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+        transact!(self, |tx| {
+            sqlx::query("update user_account set disabled_at = $2 where id = $1 and disabled_at is null")
+                .bind(id)
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+            end_everything!(tx, id, now, "user disabled");
+        });
+        Ok(())
+    }
+
+    /// Lets an account sign in again. Its old connections stay ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enable_user(&self, id: &UserId) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query("update user_account set disabled_at = null where id = $1")
+            .bind(id)
+            .execute(db)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+
+    /// Sets a new password: browsers are signed out and connections end, because whoever knew the old one may
+    /// have made them (T-25).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_password(&self, id: &UserId, password_hash: &str, now: Timestamp) -> Result<(), StoreError> {
+        transact!(self, |tx| {
+            sqlx::query("update user_account set password_hash = $2 where id = $1")
+                .bind(id)
+                .bind(password_hash)
+                .execute(&mut *tx)
+                .await?;
+            end_everything!(tx, id, now, "password changed");
+        });
+        Ok(())
+    }
+}
