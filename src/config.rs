@@ -7,6 +7,7 @@
 mod check;
 mod duration;
 mod layers;
+mod parse;
 mod problems;
 mod reader;
 
@@ -19,6 +20,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use url::{Host, Url};
+
+use crate::oauth::algorithm::Algorithm;
+use crate::oauth::client::AuthMethod;
 
 pub use problems::{Origin, Problem, Problems};
 
@@ -71,14 +75,6 @@ pub struct Keys {
     pub publish_ahead: Duration,
 }
 
-/// How access tokens are signed (RFC 7518 §3.1, RFC 8037).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    Es256,
-    Rs256,
-    EdDsa,
-}
-
 /// `[tokens]`
 #[derive(Debug, Clone)]
 pub struct Tokens {
@@ -126,14 +122,6 @@ pub enum RegistrationPolicy {
     /// Who presents this initial access token.
     Token(String),
     Off,
-}
-
-/// `token_endpoint_auth_method` (RFC 7591 §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthMethod {
-    None,
-    ClientSecretBasic,
-    ClientSecretPost,
 }
 
 /// `[pkce]`
@@ -245,10 +233,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong, at once, with where it was set.
-    pub fn load(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Problems> {
+    pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
         check::config(reader::Reader::new(layers::Layers::load(file, env)))
     }
 
@@ -288,30 +273,6 @@ impl Database {
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         self.url.starts_with("postgres")
-    }
-}
-
-impl Algorithm {
-    /// The name in JOSE headers and key sets.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-}
-
-impl AuthMethod {
-    /// The registered name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
-        }
     }
 }
 

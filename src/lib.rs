@@ -1,7 +1,18 @@
 //! Portcullis: an OAuth 2.1 authorization server and a bearer-protected MCP server in one binary.
 
+mod account;
+pub mod app;
+pub mod cli;
+pub mod clients;
+pub mod config;
 pub mod crypto;
+mod endpoints;
+mod http;
+mod library;
+mod mcp;
 pub mod model;
 pub mod oauth;
 pub mod revocations;
+pub mod server;
 pub mod store;
+pub mod tokens;

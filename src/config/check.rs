@@ -1,31 +1,23 @@
 //! What values are lawful, one by one and together.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
-use url::{Host, Url};
+use url::Url;
 
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, Mcp,
-    Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool,
-    Tools, duration, is_loopback,
+    Algorithm, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, Mcp, Passwords, Paths, Pkce,
+    Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-
-/// Granted without being described or listed in configuration.
-const OFFLINE_ACCESS: &str = "offline_access";
 
 pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     let r = &mut reader;
@@ -42,16 +34,14 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     let passwords = passwords(r, public_url.as_ref());
     let registration = registration(r);
     let pkce = pkce(r);
-    let consent = Consent {
-        remember: r.flag("consent.remember"),
-    };
+    let consent = Consent { remember: r.flag("consent.remember") };
     let paths = paths(r);
     let scopes = scopes(r);
     let tools = tools(r, &scopes);
     let docs = docs(r);
     let mcp = Mcp {
-        allowed_origins: r.items("mcp.allowed_origins", web_origin),
-        allowed_hosts: r.items("mcp.allowed_hosts", host_and_port),
+        allowed_origins: r.items("mcp.allowed_origins", parse::web_origin),
+        allowed_hosts: r.items("mcp.allowed_hosts", parse::host_and_port),
     };
     let limits = limits(r);
     let log = log(r);
@@ -113,24 +103,20 @@ fn public_url(r: &mut Reader) -> Option<Url> {
     };
     if !url.username().is_empty() || url.password().is_some() {
         // Not echoed: it holds a password.
-        r.refuse(
-            KEY,
-            format!("must not hold a user name or password; {example}"),
-        );
+        r.refuse(KEY, format!("must not hold a user name or password; {example}"));
         return None;
     }
     if url.query().is_some() || url.fragment().is_some() {
-        r.refuse(
-            KEY,
-            format!("{text:?} must not have a query or fragment; {example}"),
-        );
+        r.refuse(KEY, format!("{text:?} must not have a query or fragment; {example}"));
         return None;
     }
     if url.path().chars().any(|c| c != '/') {
         r.refuse(
             KEY,
-            format!("{text:?} must not have a path; {example} and put the path into [paths], for example mcp = \"{}/mcp\"",
-                url.path().trim_end_matches('/')),
+            format!(
+                "{text:?} must not have a path; {example} and put the path into [paths], for example mcp = \"{}/mcp\"",
+                url.path().trim_end_matches('/')
+            ),
         );
         return None;
     }
@@ -138,8 +124,10 @@ fn public_url(r: &mut Reader) -> Option<Url> {
     if url.scheme() == "http" && !loopback {
         r.refuse(
             KEY,
-            format!("OAuth needs HTTPS: {text:?} would send passwords and tokens readable over the network; \
-                 use https with a reverse proxy in front, or http on localhost to try things out"),
+            format!(
+                "OAuth needs HTTPS: {text:?} would send passwords and tokens readable over the network; \
+                 use https with a reverse proxy in front, or http on localhost to try things out"
+            ),
         );
         return None;
     }
@@ -170,14 +158,14 @@ fn database(r: &mut Reader) -> Database {
         }
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         if Url::parse(&url).is_err() {
-            r.refuse(KEY, "is not a readable PostgreSQL address; write \"postgres://USER:PASSWORD@HOST:PORT/DATABASE\" \
-                and percent-encode special characters in the password");
+            r.refuse(
+                KEY,
+                "is not a readable PostgreSQL address; write \"postgres://USER:PASSWORD@HOST:PORT/DATABASE\" \
+                and percent-encode special characters in the password",
+            );
         }
     } else {
-        r.refuse(
-            KEY,
-            "must begin with \"sqlite:\", \"postgres://\" or \"postgresql://\"",
-        );
+        r.refuse(KEY, "must begin with \"sqlite:\", \"postgres://\" or \"postgresql://\"");
     }
     Database {
         url,
@@ -199,7 +187,7 @@ fn keys(r: &mut Reader, database: &Database) -> Keys {
         }
         None
     } else {
-        match master_key(&text) {
+        match parse::master_key(&text) {
             Ok(key) => Some(key),
             Err(message) => {
                 r.refuse(KEY, message);
@@ -207,59 +195,23 @@ fn keys(r: &mut Reader, database: &Database) -> Keys {
             }
         }
     };
-    let rotate_every = (r.text("keys.rotate_every") != "never")
-        .then(|| r.duration("keys.rotate_every", HOUR..=Duration::MAX));
+    let rotate_every =
+        (r.text("keys.rotate_every") != "never").then(|| r.duration("keys.rotate_every", HOUR..=Duration::MAX));
     let publish_ahead = r.duration("keys.publish_ahead", Duration::ZERO..=30 * DAY);
-    if r.sound(&["keys.rotate_every", "keys.publish_ahead"])
-        && rotate_every.is_some_and(|every| publish_ahead >= every)
+    if r.sound(&["keys.rotate_every", "keys.publish_ahead"]) && rotate_every.is_some_and(|every| publish_ahead >= every)
     {
-        r.refuse(
-            "keys.publish_ahead",
-            "must be shorter than keys.rotate_every",
-        );
+        r.refuse("keys.publish_ahead", "must be shorter than keys.rotate_every");
     }
     Keys {
         master_key,
         algorithm: r.choice(
             "keys.algorithm",
             (Algorithm::Es256.as_str(), Algorithm::Es256),
-            &[
-                (Algorithm::Rs256.as_str(), Algorithm::Rs256),
-                (Algorithm::EdDsa.as_str(), Algorithm::EdDsa),
-            ],
+            &[(Algorithm::Rs256.as_str(), Algorithm::Rs256), (Algorithm::EdDsa.as_str(), Algorithm::EdDsa)],
         ),
         rotate_every,
         publish_ahead,
     }
-}
-
-/// 32 bytes as hex or as base64 of either alphabet, padded or not.
-fn master_key(text: &str) -> Result<[u8; 32], String> {
-    const WANTED: &str =
-        "must be 32 bytes as base64url or hex; `portcullis keys master` prints a fresh one";
-    let text = text.trim();
-    let bytes = if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        (0..32)
-            .map(|n| u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok())
-            .collect::<Option<Vec<u8>>>()
-    } else {
-        let plain = text
-            .trim_end_matches('=')
-            .replace('-', "+")
-            .replace('_', "/");
-        STANDARD_NO_PAD.decode(plain).ok()
-    };
-    let key: [u8; 32] = bytes
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| WANTED.to_owned())?;
-    let first = key.first().copied().unwrap_or_default();
-    if key.iter().all(|byte| *byte == first) {
-        return Err(
-            "is one byte repeated, not a random key; `portcullis keys master` prints a fresh one"
-                .to_owned(),
-        );
-    }
-    Ok(key)
 }
 
 fn tokens(r: &mut Reader) -> Tokens {
@@ -273,15 +225,11 @@ fn tokens(r: &mut Reader) -> Tokens {
         // RFC 6749 §4.1.2: a maximum of ten minutes.
         code_ttl: r.duration("tokens.code_ttl", SECOND..=10 * MINUTE),
     };
-    if r.sound(&["tokens.refresh_grace", "tokens.refresh_idle_ttl"])
-        && tokens.refresh_grace >= tokens.refresh_idle_ttl
+    if r.sound(&["tokens.refresh_grace", "tokens.refresh_idle_ttl"]) && tokens.refresh_grace >= tokens.refresh_idle_ttl
     {
         r.refuse(
             "tokens.refresh_grace",
-            format!(
-                "must be shorter than tokens.refresh_idle_ttl ({})",
-                duration::format(tokens.refresh_idle_ttl)
-            ),
+            format!("must be shorter than tokens.refresh_idle_ttl ({})", duration::format(tokens.refresh_idle_ttl)),
         );
     }
     if r.sound(&["tokens.refresh_idle_ttl", "tokens.refresh_absolute_ttl"])
@@ -289,10 +237,7 @@ fn tokens(r: &mut Reader) -> Tokens {
     {
         r.refuse(
             "tokens.refresh_absolute_ttl",
-            format!(
-                "must not be shorter than tokens.refresh_idle_ttl ({})",
-                duration::format(tokens.refresh_idle_ttl)
-            ),
+            format!("must not be shorter than tokens.refresh_idle_ttl ({})", duration::format(tokens.refresh_idle_ttl)),
         );
     }
     tokens
@@ -301,11 +246,7 @@ fn tokens(r: &mut Reader) -> Tokens {
 fn passwords(r: &mut Reader, public_url: Option<&Url>) -> Passwords {
     // Cheap hashes are for trying things out and for tests; whatever faces people gets the floor.
     let trial = public_url.is_some_and(|url| url.scheme() == "http");
-    let least = if trial || public_url.is_none() {
-        8
-    } else {
-        8192
-    };
+    let least = if trial || public_url.is_none() { 8 } else { 8192 };
     Passwords {
         min_length: usize::try_from(r.number("passwords.min_length", 8..=128)).unwrap_or(128),
         memory_kib: r.number("passwords.memory_kib", least..=4_194_304),
@@ -321,9 +262,7 @@ fn registration(r: &mut Reader) -> Registration {
         "off" => RegistrationPolicy::Off,
         "token" => {
             // RFC 6750 §2.1: what can stand after `Bearer`.
-            let sendable = token
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
+            let sendable = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
             if token.chars().count() < 16 || !sendable {
                 r.refuse(
                     "registration.initial_access_token",
@@ -333,10 +272,7 @@ fn registration(r: &mut Reader) -> Registration {
             RegistrationPolicy::Token(token.clone())
         }
         other => {
-            r.refuse(
-                "registration.policy",
-                format!("must be one of \"open\", \"token\", \"off\"; found {other:?}"),
-            );
+            r.refuse("registration.policy", format!("must be one of \"open\", \"token\", \"off\"; found {other:?}"));
             RegistrationPolicy::Off
         }
     };
@@ -347,90 +283,29 @@ fn registration(r: &mut Reader) -> Registration {
         "none" => Ok(AuthMethod::None),
         "client_secret_basic" => Ok(AuthMethod::ClientSecretBasic),
         "client_secret_post" => Ok(AuthMethod::ClientSecretPost),
-        other => Err(format!(
-            "{other:?} is not one of \"none\", \"client_secret_basic\", \"client_secret_post\""
-        )),
+        other => Err(format!("{other:?} is not one of \"none\", \"client_secret_basic\", \"client_secret_post\"")),
     });
     if auth_methods.is_empty() && r.sound(&["registration.auth_methods"]) {
-        r.refuse(
-            "registration.auth_methods",
-            "must name at least one; \"none\" is for public clients with PKCE",
-        );
+        r.refuse("registration.auth_methods", "must name at least one; \"none\" is for public clients with PKCE");
     }
     Registration {
         policy,
         auth_methods,
         unused_ttl: r.duration("registration.unused_ttl", HOUR..=Duration::MAX),
         max_unused: r.number("registration.max_unused", 1..=u32::MAX),
-        private_use_schemes: r.items("registration.private_use_schemes", private_use_scheme),
+        private_use_schemes: r.items("registration.private_use_schemes", parse::private_use_scheme),
     }
-}
-
-/// RFC 3986 §3.1, and none that a browser runs, opens as a file or sends over the network.
-fn private_use_scheme(text: &str) -> Result<String, String> {
-    const NEVER: [&str; 14] = [
-        "about",
-        "blob",
-        "data",
-        "file",
-        "filesystem",
-        "ftp",
-        "http",
-        "https",
-        "javascript",
-        "mailto",
-        "vbscript",
-        "view-source",
-        "ws",
-        "wss",
-    ];
-    let scheme = text.to_ascii_lowercase();
-    let lawful = scheme.starts_with(|c: char| c.is_ascii_lowercase())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if !lawful {
-        return Err(format!(
-            "{text:?} is not a scheme; write \"cursor\" for cursor://…"
-        ));
-    }
-    if NEVER.contains(&scheme.as_str()) {
-        return Err(format!(
-            "{text:?} can't be a private-use scheme: browsers give it a meaning"
-        ));
-    }
-    Ok(scheme)
 }
 
 fn pkce(r: &mut Reader) -> Pkce {
-    let exempt_redirect_hosts = r.items("pkce.exempt_redirect_hosts", |text| {
-        let host = Host::parse(text)
-            .map_err(|_| format!("{text:?} is not a host name; write it as \"chatgpt.com\""))?;
-        match host {
-            Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => {
-                Err(format!(
-                    "{text:?} must not be exempt: any program on a person's machine can wait there"
-                ))
-            }
-            // A wildcard is refused by the parser's own rules for host names only in part: `*` passes.
-            Host::Domain(name) if name.contains('*') || !name.contains('.') => Err(format!(
-                "{text:?} is not a whole host name; write it as \"chatgpt.com\", without wildcards"
-            )),
-            Host::Domain(name) => Ok(name),
-            Host::Ipv4(_) | Host::Ipv6(_) => Err(format!(
-                "{text:?} is an address; only host names can be exempt"
-            )),
-        }
-    });
+    let exempt_redirect_hosts = r.items("pkce.exempt_redirect_hosts", parse::exempt_host);
     if !exempt_redirect_hosts.is_empty() {
         r.notice(format!(
             "pkce.exempt_redirect_hosts: clients with a callback on {} may leave PKCE out; a code that leaks on its way there can be used by its finder",
             exempt_redirect_hosts.join(", ")
         ));
     }
-    Pkce {
-        exempt_redirect_hosts,
-    }
+    Pkce { exempt_redirect_hosts }
 }
 
 fn paths(r: &mut Reader) -> Paths {
@@ -451,28 +326,16 @@ fn paths(r: &mut Reader) -> Paths {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for (key, path) in paths.all() {
         if let Some(other) = seen.insert(path, key) {
-            r.refuse(
-                &format!("paths.{key}"),
-                format!("{path:?} is the path of paths.{other} already"),
-            );
+            r.refuse(&format!("paths.{key}"), format!("{path:?} is the path of paths.{other} already"));
         }
         // Clients that find no documents guess these (spec of 2025-03-26), so they can't mean anything else.
         for guessed in ["authorize", "token", "register"] {
             if path.strip_prefix('/') == Some(guessed) && key != guessed {
-                r.refuse(
-                    &format!("paths.{key}"),
-                    format!("{path:?} is kept for paths.{guessed}: clients guess it"),
-                );
+                r.refuse(&format!("paths.{key}"), format!("{path:?} is kept for paths.{guessed}: clients guess it"));
             }
         }
-        for (above, room) in [
-            ("account", &paths.account),
-            ("docs", &paths.docs),
-            ("register", &paths.register),
-        ] {
-            let below = path
-                .strip_prefix(room.as_str())
-                .is_some_and(|rest| rest.starts_with('/'));
+        for (above, room) in [("account", &paths.account), ("docs", &paths.docs), ("register", &paths.register)] {
+            let below = path.strip_prefix(room.as_str()).is_some_and(|rest| rest.starts_with('/'));
             if below {
                 r.refuse(
                     &format!("paths.{key}"),
@@ -485,77 +348,25 @@ fn paths(r: &mut Reader) -> Paths {
 }
 
 fn path(r: &mut Reader, key: &str) -> String {
-    let path = r.text(key);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let wrong = if !path.starts_with('/') {
-        Some("must start with a slash".to_owned())
-    } else if path == "/" {
-        Some(
-            "can't be the root, which shows the landing page; write a path such as \"/mcp\""
-                .to_owned(),
-        )
-    } else if path.ends_with('/') {
-        Some(format!(
-            "must not end with a slash; write {:?}",
-            path.trim_end_matches('/')
-        ))
-    } else if path.split('/').skip(1).any(|segment| {
-        segment.is_empty() || segment == "." || segment == ".." || !segment.bytes().all(plain)
-    }) {
-        Some("may hold letters, digits and -._~ between single slashes".to_owned())
-    } else if path.split('/').nth(1) == Some(".well-known") {
-        Some("can't be below /.well-known, where the documents are".to_owned())
-    } else if path == "/healthz" || path == "/readyz" {
-        Some("is kept for health checks".to_owned())
-    } else {
-        None
-    };
-    if let Some(wrong) = wrong {
-        r.refuse(key, format!("{path:?} {wrong}"));
+    let text = r.text(key);
+    if let Err(message) = parse::path(&text) {
+        r.refuse(key, message);
     }
-    path
-}
-
-/// RFC 6749 §3.3: `scope-token`.
-fn scope_token(text: &str) -> Result<String, String> {
-    let lawful = !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-    if !lawful {
-        return Err(format!(
-            "{text:?} is not a scope: visible ASCII without blanks, quotes and backslashes"
-        ));
-    }
-    if text == OFFLINE_ACCESS {
-        return Err(format!(
-            "{OFFLINE_ACCESS:?} is built in and not listed; leave it out"
-        ));
-    }
-    Ok(text.to_owned())
+    text
 }
 
 fn scopes(r: &mut Reader) -> Scopes {
     let describe = r.table("scopes.describe");
     for (scope, sentence) in &describe {
-        if let Err(message) = scope_token(scope) {
+        if let Err(message) = parse::scope_token(scope) {
             r.refuse("scopes.describe", message);
         } else if sentence.trim().is_empty() {
-            r.refuse(
-                "scopes.describe",
-                format!("{scope:?} has no sentence for the consent page"),
-            );
+            r.refuse("scopes.describe", format!("{scope:?} has no sentence for the consent page"));
         }
     }
-    let scopes = Scopes {
-        default: r.items("scopes.default", scope_token),
-        describe,
-    };
+    let scopes = Scopes { default: r.items("scopes.default", parse::scope_token), describe };
     if scopes.default.is_empty() && r.sound(&["scopes.default"]) {
-        r.refuse(
-            "scopes.default",
-            "must name at least one: clients that ask for nothing get these",
-        );
+        r.refuse("scopes.default", "must name at least one: clients that ask for nothing get these");
     }
     described(r, "scopes.default", &scopes.default, &scopes.describe);
     scopes
@@ -567,7 +378,12 @@ fn described(r: &mut Reader, key: &str, scopes: &[String], describe: &BTreeMap<S
             let hint = super::problems::closest(scope, describe.keys().map(String::as_str))
                 .map(|meant| format!(", or did you mean {meant:?}?"))
                 .unwrap_or_default();
-            r.refuse(key, format!("{scope:?} is not described: add it to [scopes.describe] with a sentence for the consent page{hint}"));
+            r.refuse(
+                key,
+                format!(
+                    "{scope:?} is not described: add it to [scopes.describe] with a sentence for the consent page{hint}"
+                ),
+            );
         }
     }
 }
@@ -575,18 +391,12 @@ fn described(r: &mut Reader, key: &str, scopes: &[String], describe: &BTreeMap<S
 fn tools(r: &mut Reader, scopes: &Scopes) -> Tools {
     let mut tool = |name: &str| {
         let key = format!("tools.{name}.scopes");
-        let tool = Tool {
-            enabled: r.flag(&format!("tools.{name}.enabled")),
-            scopes: r.items(&key, scope_token),
-        };
+        let tool =
+            Tool { enabled: r.flag(&format!("tools.{name}.enabled")), scopes: r.items(&key, parse::scope_token) };
         described(r, &key, &tool.scopes, &scopes.describe);
         tool
     };
-    Tools {
-        whoami: tool("whoami"),
-        search: tool("search"),
-        fetch: tool("fetch"),
-    }
+    Tools { whoami: tool("whoami"), search: tool("search"), fetch: tool("fetch") }
 }
 
 fn docs(r: &mut Reader) -> Docs {
@@ -596,59 +406,15 @@ fn docs(r: &mut Reader) -> Docs {
     }
     let folder = PathBuf::from(folder);
     if !folder.is_dir() {
-        r.refuse(
-            "docs.folder",
-            format!("{} is not a folder that can be opened", folder.display()),
-        );
+        r.refuse("docs.folder", format!("{} is not a folder that can be opened", folder.display()));
     }
-    Docs {
-        folder: Some(folder),
-    }
-}
-
-/// RFC 6454 §6.1: what a browser sends in `Origin`.
-fn web_origin(text: &str) -> Result<String, String> {
-    let wrong =
-        || format!("{text:?} is not an origin; write scheme and host, \"https://app.example.com\"");
-    let url = Url::parse(text).map_err(|_| wrong())?;
-    let bare = url.has_host()
-        && matches!(url.path(), "" | "/")
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && !text.contains('*');
-    if !bare {
-        return Err(wrong());
-    }
-    let origin = url.origin();
-    if origin.is_tuple() {
-        return Ok(origin.ascii_serialization());
-    }
-    // Editors' web views have schemes of their own (vscode-webview://…), which `Url` counts as opaque.
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-fn host_and_port(text: &str) -> Result<String, String> {
-    let url = Url::parse(&format!("http://{text}/"));
-    let bare = |url: &Url| {
-        url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-    };
-    match url {
-        Ok(url) if bare(&url) && !text.contains(['/', '*', '@']) => Ok(text.to_ascii_lowercase()),
-        _ => Err(format!(
-            "{text:?} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\""
-        )),
-    }
+    Docs { folder: Some(folder) }
 }
 
 fn limits(r: &mut Reader) -> Limits {
     Limits {
         enabled: r.flag("limits.enabled"),
-        trusted_proxies: r.items("limits.trusted_proxies", network),
+        trusted_proxies: r.items("limits.trusted_proxies", parse::network),
         register_per_minute: r.count("limits.register_per_minute"),
         register_per_minute_total: r.count("limits.register_per_minute_total"),
         authorize_per_minute: r.count("limits.authorize_per_minute"),
@@ -658,25 +424,6 @@ fn limits(r: &mut Reader) -> Limits {
         body_bytes: r.bytes("limits.body_bytes"),
         mcp_body_bytes: r.bytes("limits.mcp_body_bytes"),
     }
-}
-
-fn network(text: &str) -> Result<IpNet, String> {
-    let wrong = || {
-        format!(
-            "{text:?} is not a network; write \"10.0.0.0/8\", or an address such as \"10.0.0.5\""
-        )
-    };
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => text.parse::<IpNet>().map_err(|_| wrong())?,
-    };
-    // Believing everybody's X-Forwarded-For lets anybody be anybody.
-    if network.prefix_len() == 0 {
-        return Err(format!(
-            "{text:?} trusts the whole internet; name the proxies"
-        ));
-    }
-    Ok(network.trunc())
 }
 
 fn log(r: &mut Reader) -> Log {
@@ -689,10 +436,7 @@ fn log(r: &mut Reader) -> Log {
         filter: r.text("log.filter"),
     };
     if let Err(error) = EnvFilter::builder().parse(&log.filter) {
-        r.refuse(
-            "log.filter",
-            format!("{:?} can't be read: {error}", log.filter),
-        );
+        r.refuse("log.filter", format!("{:?} can't be read: {error}", log.filter));
     }
     log
 }

@@ -14,9 +14,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     for c in text.trim().chars() {
         if let Some(digit) = c.to_digit(10) {
             let so_far = number.unwrap_or(0);
-            number = so_far
-                .checked_mul(10)
-                .and_then(|n| n.checked_add(u64::from(digit)));
+            number = so_far.checked_mul(10).and_then(|n| n.checked_add(u64::from(digit)));
             if number.is_none() {
                 return Err(format!("{text:?} is too long; {WANTED}"));
             }

@@ -18,11 +18,7 @@ pub(super) const REFERENCE: &str = include_str!("../../config/default.toml");
 const FREE_TABLES: [&str; 1] = ["scopes.describe"];
 
 /// Keys whose value may be kept in a file that `<key>_file` names.
-pub(super) const SECRETS: [&str; 3] = [
-    "database.url",
-    "keys.master_key",
-    "registration.initial_access_token",
-];
+pub(super) const SECRETS: [&str; 3] = ["database.url", "keys.master_key", "registration.initial_access_token"];
 
 /// How the name of an environment variable that sets a key begins.
 pub(super) const ENV_PREFIX: &str = "PORTCULLIS__";
@@ -88,10 +84,7 @@ pub(super) struct Layers {
 
 impl Layers {
     /// Puts the layers together. Finds unknown keys and wrong types, and keeps going.
-    pub(super) fn load(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> Self {
+    pub(super) fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut layers = Self::reference();
         if let Some(path) = file {
             layers.read_file(path);
@@ -114,35 +107,22 @@ impl Layers {
         for leaf in found {
             match convert(leaf.value) {
                 Ok(value) => {
-                    let entry = Entry {
-                        key: leaf.key,
-                        default: value.clone(),
-                        value,
-                        origin: Origin::Default,
-                    };
+                    let entry = Entry { key: leaf.key, default: value.clone(), value, origin: Origin::Default };
                     entries.push((leaf.position, entry));
                 }
                 Err(other) => problems.push(&Origin::Default, leaf.key, other),
             }
         }
         entries.sort_by_key(|(position, _)| *position);
-        Self {
-            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
-            problems,
-            notices: Vec::new(),
-        }
+        Self { entries: entries.into_iter().map(|(_, entry)| entry).collect(), problems, notices: Vec::new() }
     }
 
     fn read_file(&mut self, path: &Path) {
-        let at = |line| Origin::File {
-            path: path.to_owned(),
-            line,
-        };
+        let at = |line| Origin::File { path: path.to_owned(), line };
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                self.problems
-                    .push(&at(None), "", format!("can't be read: {error}"));
+                self.problems.push(&at(None), "", format!("can't be read: {error}"));
                 return;
             }
         };
@@ -177,10 +157,8 @@ impl Layers {
     }
 
     fn read_env(&mut self, env: impl IntoIterator<Item = (String, String)>) {
-        let mut variables: Vec<(String, String)> = env
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("PORTCULLIS_"))
-            .collect();
+        let mut variables: Vec<(String, String)> =
+            env.into_iter().filter(|(name, _)| name.starts_with("PORTCULLIS_")).collect();
         variables.sort();
         for (name, text) in variables {
             let origin = Origin::Env(name.clone());
@@ -208,17 +186,9 @@ impl Layers {
     /// matches are refused: orchestrators set variables of this shape (`PORTCULLIS_SERVICE_HOST`) by themselves.
     fn check_single_underscores(&mut self, name: &str, origin: &Origin) {
         let flat = |key: &str| format!("PORTCULLIS_{}", key.replace('.', "_").to_ascii_uppercase());
-        let meant = self
-            .entries
-            .iter()
-            .find(|entry| flat(&entry.key) == name)
-            .map(|entry| env_name(&entry.key));
+        let meant = self.entries.iter().find(|entry| flat(&entry.key) == name).map(|entry| env_name(&entry.key));
         if let Some(meant) = meant {
-            self.problems.push(
-                origin,
-                "",
-                format!("not a setting; did you mean {meant} (two underscores)?"),
-            );
+            self.problems.push(origin, "", format!("not a setting; did you mean {meant} (two underscores)?"));
         }
     }
 
@@ -237,11 +207,7 @@ impl Layers {
             let origin = entry.origin.clone();
             match std::fs::read_to_string(&path) {
                 Ok(text) if text.trim().is_empty() => {
-                    self.problems.push(
-                        &origin,
-                        format!("{key}_file"),
-                        format!("{} is empty", path.display()),
-                    );
+                    self.problems.push(&origin, format!("{key}_file"), format!("{} is empty", path.display()));
                 }
                 Ok(text) => {
                     let shadowed = self
@@ -249,15 +215,9 @@ impl Layers {
                         .filter(|entry| entry.origin != Origin::Default)
                         .map(|entry| entry.origin.to_string());
                     if let Some(shadowed) = shadowed {
-                        self.notices.push(format!(
-                            "{key} is set by {shadowed} and by {key}_file; the file is used"
-                        ));
+                        self.notices.push(format!("{key} is set by {shadowed} and by {key}_file; the file is used"));
                     }
-                    self.set(
-                        key,
-                        Value::Text(text.trim().to_owned()),
-                        Origin::SecretFile(path),
-                    );
+                    self.set(key, Value::Text(text.trim().to_owned()), Origin::SecretFile(path));
                 }
                 Err(error) => {
                     self.problems.push(
@@ -294,41 +254,26 @@ impl Layers {
     }
 
     fn refuse_kind(&mut self, key: &str, origin: &Origin, found: &str) {
-        let wanted = self
-            .entry(key)
-            .map_or("something else", |entry| entry.default.kind());
+        let wanted = self.entry(key).map_or("something else", |entry| entry.default.kind());
         let example = match self.entry(key).map(|entry| &entry.default) {
             Some(Value::Text(text)) if !text.is_empty() => format!(", such as {text:?}"),
             _ => String::new(),
         };
-        self.problems.push(
-            origin,
-            key,
-            format!("expected {wanted}{example}; found {found}"),
-        );
+        self.problems.push(origin, key, format!("expected {wanted}{example}; found {found}"));
     }
 
     fn refuse_unknown(&mut self, name: &str, what: &str, origin: &Origin) {
-        let inside_table = FREE_TABLES
-            .iter()
-            .find(|table| name.starts_with(&format!("{table}.")));
+        let inside_table = FREE_TABLES.iter().find(|table| name.starts_with(&format!("{table}.")));
         if let Some(table) = inside_table {
             self.problems.push(
                 origin,
                 name,
-                format!(
-                    "{table} is set as a whole: {}='{{ \"name\" = \"what it allows\" }}'",
-                    env_name(table)
-                ),
+                format!("{table} is set as a whole: {}='{{ \"name\" = \"what it allows\" }}'", env_name(table)),
             );
             return;
         }
         if self.sections().iter().any(|section| section == name) {
-            self.problems.push(
-                origin,
-                name,
-                format!("is a section, written [{name}], not a value"),
-            );
+            self.problems.push(origin, name, format!("is a section, written [{name}], not a value"));
             return;
         }
         let known: Vec<String> = if what == "section" {
@@ -343,8 +288,7 @@ impl Layers {
             Some(meant) => format!("; did you mean {meant}?"),
             None => String::new(),
         };
-        self.problems
-            .push(origin, name, format!("unknown {what}{hint}"));
+        self.problems.push(origin, name, format!("unknown {what}{hint}"));
     }
 
     /// The table names of the reference, dotted.
@@ -382,10 +326,7 @@ impl Layers {
 
 /// The variable that sets `key`.
 pub(super) fn env_name(key: &str) -> String {
-    format!(
-        "{ENV_PREFIX}{}",
-        key.replace('.', "__").to_ascii_uppercase()
-    )
+    format!("{ENV_PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
 struct Leaf<'a> {
@@ -397,18 +338,10 @@ struct Leaf<'a> {
 
 fn flatten<'a>(prefix: &str, table: &'a DeTable<'a>, found: &mut Vec<Leaf<'a>>) {
     for (name, value) in table {
-        let key = if prefix.is_empty() {
-            name.get_ref().to_string()
-        } else {
-            format!("{prefix}.{}", name.get_ref())
-        };
+        let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
         match value.get_ref().as_table() {
             Some(inner) if !FREE_TABLES.contains(&key.as_str()) => flatten(&key, inner, found),
-            _ => found.push(Leaf {
-                key,
-                value: value.get_ref(),
-                position: name.span().start,
-            }),
+            _ => found.push(Leaf { key, value: value.get_ref(), position: name.span().start }),
         }
     }
 }
@@ -417,23 +350,15 @@ fn flatten<'a>(prefix: &str, table: &'a DeTable<'a>, found: &mut Vec<Leaf<'a>>) 
 fn convert(value: &DeValue<'_>) -> Result<Value, String> {
     let text = |item: &Spanned<DeValue<'_>>| {
         let item = item.get_ref();
-        item.as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| format!("{} inside", describe(item)))
+        item.as_str().map(str::to_owned).ok_or_else(|| format!("{} inside", describe(item)))
     };
     match value {
         DeValue::String(text) => Ok(Value::Text(text.to_string())),
         DeValue::Boolean(flag) => Ok(Value::Flag(*flag)),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
-                .map(Value::Number)
-                .map_err(|_| "a number out of range".to_owned())
-        }
-        DeValue::Array(items) => items
-            .iter()
-            .map(text)
-            .collect::<Result<_, _>>()
-            .map(Value::List),
+        DeValue::Integer(number) => i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+            .map(Value::Number)
+            .map_err(|_| "a number out of range".to_owned()),
+        DeValue::Array(items) => items.iter().map(text).collect::<Result<_, _>>().map(Value::List),
         DeValue::Table(items) => items
             .iter()
             .map(|(key, item)| Ok((key.get_ref().to_string(), text(item)?)))
@@ -462,11 +387,7 @@ fn from_env(text: &str, like: &Value) -> Result<Value, String> {
     match like {
         Value::Text(_) => Ok(Value::Text(text.to_owned())),
         Value::List(_) if !trimmed.starts_with('[') => Ok(Value::List(
-            trimmed
-                .split(',')
-                .map(|item| item.trim().to_owned())
-                .filter(|item| !item.is_empty())
-                .collect(),
+            trimmed.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
         )),
         Value::List(_) | Value::Number(_) | Value::Flag(_) | Value::Table(_) => {
             let parsed = DeValue::parse(trimmed).map_err(|_| format!("{text:?}"))?;
@@ -476,9 +397,5 @@ fn from_env(text: &str, like: &Value) -> Result<Value, String> {
 }
 
 fn line_of(text: &str, position: usize) -> usize {
-    text.bytes()
-        .take(position)
-        .filter(|byte| *byte == b'\n')
-        .count()
-        + 1
+    text.bytes().take(position).filter(|byte| *byte == b'\n').count() + 1
 }

@@ -22,10 +22,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::Env(name) => f.write_str(name),
-            Self::File {
-                path,
-                line: Some(line),
-            } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
             Self::File { path, line: None } | Self::SecretFile(path) => {
                 write!(f, "{}", path.display())
             }
@@ -59,17 +56,8 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub(super) fn push(
-        &mut self,
-        origin: &Origin,
-        key: impl Into<String>,
-        message: impl Into<String>,
-    ) {
-        self.0.push(Problem {
-            origin: origin.clone(),
-            key: key.into(),
-            message: message.into(),
-        });
+    pub(super) fn push(&mut self, origin: &Origin, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem { origin: origin.clone(), key: key.into(), message: message.into() });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -130,9 +118,8 @@ fn distance(a: &str, b: &str) -> usize {
         row.push(i + 1);
         for (j, b_char) in b.iter().enumerate() {
             let at = |row: &[usize], n: usize| row.get(n).copied().unwrap_or(usize::MAX - 1);
-            let mut best = (at(&last, j) + usize::from(a_char != *b_char))
-                .min(at(&last, j + 1) + 1)
-                .min(at(&row, j) + 1);
+            let mut best =
+                (at(&last, j) + usize::from(a_char != *b_char)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
             let swapped = j > 0 && previous_char == Some(*b_char) && b.get(j - 1) == Some(&a_char);
             if swapped {
                 best = best.min(at(&before_last, j - 1) + 1);
@@ -166,12 +153,7 @@ mod tests {
 
     #[test]
     fn closest_finds_misspelt_and_misplaced_keys() {
-        let known = [
-            "tokens.access_ttl",
-            "tokens.refresh",
-            "sessions.ttl",
-            "public_url",
-        ];
+        let known = ["tokens.access_ttl", "tokens.refresh", "sessions.ttl", "public_url"];
         let find = |key| closest(key, known.iter().copied());
         assert_eq!(find("tokens.acess_ttl"), Some("tokens.access_ttl"));
         assert_eq!(find("access_ttl"), Some("tokens.access_ttl"));

@@ -20,19 +20,12 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(mut layers: Layers) -> Self {
-        Self {
-            problems: std::mem::take(&mut layers.problems),
-            notices: std::mem::take(&mut layers.notices),
-            layers,
-        }
+        Self { problems: std::mem::take(&mut layers.problems), notices: std::mem::take(&mut layers.notices), layers }
     }
 
     /// Notes a problem with the value of `key`.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
-        let origin = self
-            .layers
-            .entry(key)
-            .map_or(Origin::Default, |entry| entry.origin.clone());
+        let origin = self.layers.entry(key).map_or(Origin::Default, |entry| entry.origin.clone());
         self.problems.push(&origin, key, message);
     }
 
@@ -43,11 +36,7 @@ impl Reader {
 
     /// Whether nothing was found wrong with these keys so far, so that comparing them makes sense.
     pub(super) fn sound(&self, keys: &[&str]) -> bool {
-        !self
-            .problems
-            .0
-            .iter()
-            .any(|problem| keys.contains(&problem.key.as_str()))
+        !self.problems.0.iter().any(|problem| keys.contains(&problem.key.as_str()))
     }
 
     /// What is in effect, section by section, each value with its origin. Secrets are not shown.
@@ -61,10 +50,13 @@ impl Reader {
                 open_section = section;
             }
             let secret = SECRETS.contains(&entry.key.as_str());
-            let value = match &entry.value {
-                Value::Text(text) if secret && !text.is_empty() => Value::Text(hide(text)),
-                value => value.clone(),
-            };
+            let mut value = entry.value.clone();
+            if let Value::Text(text) = &mut value
+                && secret
+                && !text.is_empty()
+            {
+                *text = hide(text);
+            }
             let _ = write!(text, "{name} = {value}");
             if entry.origin != Origin::Default {
                 let _ = write!(text, "  # {}", entry.origin);
@@ -101,11 +93,7 @@ impl Reader {
     }
 
     /// A list whose items are each parsed, and occur once.
-    pub(super) fn items<T: PartialEq>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<T> {
+    pub(super) fn items<T: PartialEq>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
         let mut items = Vec::new();
         for text in self.list(key) {
             match parse(&text) {
@@ -148,11 +136,7 @@ impl Reader {
                 let message = if *range.end() == u32::MAX {
                     format!("must be at least {}; found {number}", range.start())
                 } else {
-                    format!(
-                        "must be from {} to {}; found {number}",
-                        range.start(),
-                        range.end()
-                    )
+                    format!("must be from {} to {}; found {number}", range.start(), range.end())
                 };
                 self.refuse(key, message);
                 *range.start()
@@ -173,13 +157,9 @@ impl Reader {
         let text = self.text(key);
         match duration::parse(&text) {
             Ok(span) if range.contains(&span) => return span,
-            Ok(_) if *range.end() == Duration::MAX => self.refuse(
-                key,
-                format!(
-                    "must be at least {}; found {text:?}",
-                    duration::format(*range.start())
-                ),
-            ),
+            Ok(_) if *range.end() == Duration::MAX => {
+                self.refuse(key, format!("must be at least {}; found {text:?}", duration::format(*range.start())))
+            }
             Ok(_) => self.refuse(
                 key,
                 format!(
@@ -209,29 +189,17 @@ impl Reader {
     /// One word out of a few; the first where it isn't.
     pub(super) fn choice<T: Copy>(&mut self, key: &str, first: (&str, T), more: &[(&str, T)]) -> T {
         let text = self.text(key);
-        let found = std::iter::once(&first)
-            .chain(more)
-            .find(|(word, _)| *word == text);
+        let found = std::iter::once(&first).chain(more).find(|(word, _)| *word == text);
         if let Some((_, value)) = found {
             return *value;
         }
-        let words: Vec<String> = std::iter::once(&first)
-            .chain(more)
-            .map(|(word, _)| format!("{word:?}"))
-            .collect();
-        self.refuse(
-            key,
-            format!("must be one of {}; found {text:?}", words.join(", ")),
-        );
+        let words: Vec<String> = std::iter::once(&first).chain(more).map(|(word, _)| format!("{word:?}")).collect();
+        self.refuse(key, format!("must be one of {}; found {text:?}", words.join(", ")));
         first.1
     }
 }
 
 /// A secret for showing: of an address, all but its password.
 fn hide(secret: &str) -> String {
-    if secret.contains("://") {
-        super::hide_password(secret)
-    } else {
-        "(hidden)".to_owned()
-    }
+    if secret.contains("://") { super::hide_password(secret) } else { "(hidden)".to_owned() }
 }

@@ -4,7 +4,7 @@
 use jsonwebtoken::{Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::keys::KeyRing;
+use super::keys::{KeyRing, jwt_algorithm};
 use crate::model::time::Timestamp;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
@@ -87,7 +87,7 @@ pub struct SigningFailed;
 /// When no key is there or it can't sign.
 pub fn sign(claims: &AccessTokenClaims, keys: &KeyRing, now: Timestamp) -> Result<String, SigningFailed> {
     let key = keys.signing(now).ok_or(SigningFailed)?;
-    let mut header = Header::new(key.algorithm.jwt());
+    let mut header = Header::new(jwt_algorithm(key.algorithm));
     header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
     header.kid = Some(key.kid.clone());
     jsonwebtoken::encode(&header, claims, &key.signer).map_err(|_| SigningFailed)
@@ -109,7 +109,7 @@ pub fn verify(
     }
     let key = keys.find(header.kid.as_deref().unwrap_or_default()).ok_or(TokenRefusal::UnknownKey)?;
     // RFC 8725 §3.1: the algorithm is the key's, whatever the header says; `none` and HMAC can't be chosen.
-    let mut validation = Validation::new(key.algorithm.jwt());
+    let mut validation = Validation::new(jwt_algorithm(key.algorithm));
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_aud = false;
@@ -137,7 +137,8 @@ pub fn verify(
 #[cfg(test)]
 mod tests {
     use super::{AccessTokenClaims, LEEWAY_SECONDS, TokenRefusal, sign, verify};
-    use crate::crypto::keys::{Algorithm, KeyRing, StoredKey};
+    use crate::crypto::keys::{KeyRing, StoredKey};
+    use crate::oauth::algorithm::Algorithm;
     use crate::crypto::master::MasterKey;
     use crate::crypto::random::Random;
     use crate::model::time::Timestamp;

@@ -16,41 +16,14 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use super::master::MasterKey;
 use super::random::Random;
 use crate::model::time::Timestamp;
+use crate::oauth::algorithm::Algorithm;
 
-/// The signature algorithms on offer (RFC 7518 §3.1, RFC 8037).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// ECDSA with P-256: the default, small and quick.
-    Es256,
-    /// RSA with SHA-256, 2048 bits: for verifiers that know nothing newer.
-    Rs256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl Algorithm {
-    /// The registered name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-
-    /// The algorithm with this registered name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Es256, Self::Rs256, Self::EdDsa].into_iter().find(|own| own.as_str() == text)
-    }
-
-    pub(super) const fn jwt(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        }
+/// The algorithm's name in the JWT library.
+pub(super) const fn jwt_algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
     }
 }
 
@@ -152,7 +125,7 @@ impl OpenKey {
             Algorithm::Rs256 => EncodingKey::from_rsa_der(&der),
             Algorithm::EdDsa => EncodingKey::from_ed_der(&der),
         };
-        let mut public = Jwk::from_encoding_key(&signer, algorithm.jwt()).map_err(|_| broken())?;
+        let mut public = Jwk::from_encoding_key(&signer, jwt_algorithm(algorithm)).map_err(|_| broken())?;
         public.common.key_id = Some(stored.kid.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         let verifier = DecodingKey::from_jwk(&public).map_err(|_| broken())?;

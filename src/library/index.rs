@@ -10,7 +10,7 @@ use tantivy::collector::TopDocs;
 use tantivy::indexer::NoMergePolicy;
 use tantivy::query::{BooleanQuery, BoostQuery, FuzzyTermQuery, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::TokenStream as _;
+use tantivy::tokenizer::{TokenStream as _, TokenizerManager};
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 
 use super::Document;
@@ -23,8 +23,9 @@ const WRITER_BYTES: usize = 15_000_000;
 const TITLE_BOOST: f32 = 3.0;
 /// A word in the path says a little more.
 const PATH_BOOST: f32 = 1.5;
-/// The most words of a query that count.
+/// The most words of a query that count, and the most bytes that are looked through for them.
 const MAX_WORDS: usize = 32;
+const MAX_QUERY_BYTES: usize = 4096;
 /// The most results.
 const MAX_RESULTS: usize = 50;
 /// The fast field with the document's place in the snapshot.
@@ -32,7 +33,7 @@ const ORDINAL: &str = "ordinal";
 
 /// An index over one snapshot's documents.
 pub(super) struct Index {
-    index: tantivy::Index,
+    tokenizers: TokenizerManager,
     reader: IndexReader,
     fields: [(Field, f32); 3],
 }
@@ -41,9 +42,8 @@ impl Index {
     /// Indexes the documents; their places in the slice are the ordinals that [`search`](Self::search) gives.
     pub(super) fn build(documents: &[Arc<Document>]) -> tantivy::Result<Self> {
         let mut schema = Schema::builder();
-        let indexed = TextFieldIndexing::default()
-            .set_tokenizer(TOKENIZER)
-            .set_index_option(IndexRecordOption::WithFreqs);
+        let indexed =
+            TextFieldIndexing::default().set_tokenizer(TOKENIZER).set_index_option(IndexRecordOption::WithFreqs);
         let words = TextOptions::default().set_indexing_options(indexed);
         let title = schema.add_text_field("title", words.clone());
         let path = schema.add_text_field("path", words.clone());
@@ -66,7 +66,11 @@ impl Index {
         writer.wait_merging_threads()?;
 
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { index, reader, fields: [(title, TITLE_BOOST), (path, PATH_BOOST), (body, 1.0)] })
+        Ok(Self {
+            tokenizers: index.tokenizers().clone(),
+            reader,
+            fields: [(title, TITLE_BOOST), (path, PATH_BOOST), (body, 1.0)],
+        })
     }
 
     /// The ordinals of the documents that match best, best first.
@@ -95,7 +99,8 @@ impl Index {
 
     /// The query's words, cut and stemmed like the documents', each once.
     fn words(&self, text: &str) -> Vec<String> {
-        let Some(mut tokenizer) = self.index.tokenizers().get(TOKENIZER) else { return Vec::new() };
+        let text = text.get(..text.floor_char_boundary(MAX_QUERY_BYTES)).unwrap_or(text);
+        let Some(mut tokenizer) = self.tokenizers.get(TOKENIZER) else { return Vec::new() };
         let mut stream = tokenizer.token_stream(text);
         let mut words = Vec::new();
         while words.len() < MAX_WORDS && stream.advance() {

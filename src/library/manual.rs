@@ -24,7 +24,7 @@ mod tests {
         let mut names: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".md"))
+            .filter(|name| name.to_ascii_lowercase().ends_with(".md"))
             .collect();
         names.sort();
         assert_eq!(names, PAGES.iter().map(|(id, _)| *id).collect::<Vec<_>>());

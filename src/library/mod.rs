@@ -71,7 +71,7 @@ impl Document {
 
 /// Why no library can be opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LibraryError {
+pub enum LibraryError {
     /// The folder is missing or can't be read.
     #[error("the folder {} can't be read: {source}", path.display())]
     Folder {
@@ -145,7 +145,11 @@ impl Library {
             tracing::error!(%error, "the search in the documents failed");
             Vec::new()
         });
-        ordinals.into_iter().filter_map(|ordinal| snapshot.ordered.get(ordinal)).map(|document| document.hit()).collect()
+        ordinals
+            .into_iter()
+            .filter_map(|ordinal| snapshot.ordered.get(ordinal))
+            .map(|document| document.hit())
+            .collect()
     }
 
     /// The document with this id. The id is looked up among the known ones, never opened as a path.

@@ -125,7 +125,8 @@ fn any_text_is_a_lawful_query() {
     let library = Library::open(None, String::new()).unwrap();
     let nested = "(".repeat(100_000);
     let long = "word ".repeat(100_000);
-    for query in ["", " ", "\"", "a AND", "title:", "body:[a TO", "+-!(){}", "*", "\\", "\0", "日本語", &nested, &long] {
+    for query in ["", " ", "\"", "a AND", "title:", "body:[a TO", "+-!(){}", "*", "\\", "\0", "日本語", &nested, &long]
+    {
         let _ = library.search(query, 5);
     }
     assert!(!library.search("error: \"invalid_token\" (401)", 5).is_empty());

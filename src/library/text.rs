@@ -1,5 +1,7 @@
 //! What a document's text and name say about it: its title, its place in an address.
 
+use std::fmt::Write as _;
+
 /// The most lines that are read in search of a title.
 const TITLE_WITHIN_LINES: usize = 50;
 
@@ -44,7 +46,8 @@ pub(super) fn percent_encoded(id: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            // Writing to a String can't fail.
+            let _ = write!(path, "%{byte:02X}");
         }
     }
     path

@@ -60,7 +60,11 @@ impl Door {
 
     fn check_host(&self, parts: &Parts) -> Result<(), Refused> {
         let unreadable = || {
-            Refused::http(StatusCode::BAD_REQUEST, "invalid_host", "The request has no readable Host header, or several.")
+            Refused::http(
+                StatusCode::BAD_REQUEST,
+                "invalid_host",
+                "The request has no readable Host header, or several.",
+            )
         };
         let mut values = parts.headers.get_all(HOST).iter();
         let text = match (values.next(), values.next()) {
@@ -70,10 +74,14 @@ impl Door {
             (Some(_), Some(_)) => return Err(unreadable()),
         };
         let host = Host::parse(text).ok_or_else(unreadable)?;
-        if is_loopback(&host.name) || self.hosts.iter().any(|allowed| allowed.admits(&host)) {
+        if self.hosts.iter().any(|allowed| allowed.admits(&host)) || is_loopback(&host.name) {
             return Ok(());
         }
-        tracing::warn!(host = text, expected = self.public_host, "refused: unknown Host; see public_url and mcp.allowed_hosts");
+        tracing::warn!(
+            host = text,
+            expected = self.public_host,
+            "refused: unknown Host; see public_url and mcp.allowed_hosts"
+        );
         Err(Refused::http(
             StatusCode::FORBIDDEN,
             "host_not_allowed",
@@ -93,8 +101,7 @@ impl Door {
         };
         let text = String::from_utf8_lossy(value.as_bytes());
         let allowed = values.next().is_none()
-            && Origin::parse(&text)
-                .is_some_and(|origin| is_loopback(&origin.host) || self.origins.contains(&origin));
+            && Origin::parse(&text).is_some_and(|origin| is_loopback(&origin.host) || self.origins.contains(&origin));
         if allowed {
             return Ok(());
         }
@@ -102,7 +109,9 @@ impl Door {
         Err(Refused::http(
             StatusCode::FORBIDDEN,
             "origin_not_allowed",
-            &format!("Pages of the origin {text} may not call this server. To allow them, list it in mcp.allowed_origins."),
+            &format!(
+                "Pages of the origin {text} may not call this server. To allow them, list it in mcp.allowed_origins."
+            ),
         ))
     }
 }

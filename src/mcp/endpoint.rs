@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
@@ -14,11 +14,12 @@ use super::answer::Refused;
 use super::door::Door;
 use super::envelope::{Envelope, Message};
 use super::guard::{Caller, Guard};
+use super::media::{Media, check_content_type};
 use super::policy::Policy;
 use super::server::Server;
 use super::tools::whoami::Directory;
 use super::tools::{ToolSettings, Toolbox};
-use super::transport::{Media, Transport};
+use super::transport::Transport;
 use crate::crypto::keys::KeyRing;
 use crate::library::Library;
 use crate::model::time::Clock;
@@ -93,7 +94,7 @@ impl McpState {
             door,
             guard: Guard::new(settings.issuer, settings.resource, settings.keys, settings.revocations),
             policy,
-            transport: Transport::new(Arc::new(server)),
+            transport: Transport::new(&Arc::new(server)),
             clock: settings.clock,
             body_limit: settings.body_limit,
             challenge: Challenge::new(&settings.resource_metadata).scope(&settings.initial_scope),
@@ -146,20 +147,6 @@ impl Inner {
     }
 }
 
-/// MCP, Streamable HTTP: the body is one JSON document.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(Refused::http(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "A message to this MCP endpoint has the Content-Type application/json.",
-    ))
-}
-
 /// Reads the body, at most `limit` bytes of it, whatever length it claims to have.
 async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Refused> {
     let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -189,7 +176,3 @@ async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes
     }
     Ok(if all.is_empty() { first } else { all.into() })
 }
-
-#[cfg(test)]
-#[path = "endpoint_tests.rs"]
-mod tests;

@@ -95,9 +95,9 @@ fn unreadable(error: &serde_json::Error) -> Refused {
     // serde_json's message names what it expected and where; it never quotes more than a scalar.
     let (code, message) = match error.classify() {
         serde_json::error::Category::Data => (INVALID_REQUEST, format!("Invalid Request: {error}")),
-        serde_json::error::Category::Io
-        | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => (PARSE_ERROR, format!("Parse error: {error}")),
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+            (PARSE_ERROR, format!("Parse error: {error}"))
+        }
     };
     Refused::rpc(StatusCode::BAD_REQUEST, None, code, &message)
 }
@@ -199,9 +199,23 @@ mod tests {
     fn what_is_no_message_is_refused() {
         let deep = format!("{{\"method\":\"x\",\"params\":{}{}}}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
         let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        for body in ["", "x", "1", "null", "\"a\"", "{", "[]", r#"{"id":null}"#, r#"{"id":1.5}"#, r#"{"id":{}}"#,
-            r#"{"method":1}"#, r#"{"method":"a","params":[1]}"#, "{\"method\":\"\u{0}\"}", &deep, &nested]
-        {
+        for body in [
+            "",
+            "x",
+            "1",
+            "null",
+            "\"a\"",
+            "{",
+            "[]",
+            r#"{"id":null}"#,
+            r#"{"id":1.5}"#,
+            r#"{"id":{}}"#,
+            r#"{"method":1}"#,
+            r#"{"method":"a","params":[1]}"#,
+            "{\"method\":\"\u{0}\"}",
+            &deep,
+            &nested,
+        ] {
             assert!(Envelope::parse(body.as_bytes()).is_err(), "{}", body.get(..40).unwrap_or(body));
         }
         assert!(Envelope::parse(&[b'{', b'"', 0xff, b'"', b':', b'1', b'}']).is_err());

@@ -43,11 +43,7 @@ impl Policy {
                 missing = missing.union(&need.difference(granted));
             }
         }
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(Insufficient { sufficient: granted.union(&missing), missing })
-        }
+        if missing.is_empty() { Ok(()) } else { Err(Insufficient { sufficient: granted.union(&missing), missing }) }
     }
 }
 
@@ -61,7 +57,11 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        Policy::new([("whoami", scope("account:read")), ("search", scope("docs:search docs:read")), ("open", scope(""))])
+        Policy::new([
+            ("whoami", scope("account:read")),
+            ("search", scope("docs:search docs:read")),
+            ("open", scope("")),
+        ])
     }
 
     /// B-10.

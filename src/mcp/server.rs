@@ -32,30 +32,34 @@ pub(crate) struct Server {
     toolbox: Toolbox,
     policy: Arc<Policy>,
     config: ServerConfig,
-    server_info: Value,
+    /// [`SERVER_INFO`]'s value.
+    identity: Value,
 }
 
 impl Server {
     /// A server with these tools that presents itself as `name`, at home at `website`.
     pub(crate) fn new(name: &str, website: &str, toolbox: Toolbox, policy: Arc<Policy>) -> Self {
-        let identity = Implementation::new("portcullis", env!("CARGO_PKG_VERSION"))
-            .with_title(name)
-            .with_website_url(website);
+        let implementation =
+            Implementation::new("portcullis", env!("CARGO_PKG_VERSION")).with_title(name).with_website_url(website);
         // Serialising a struct of texts can't fail; if it did, results would merely lack the server's name.
-        let server_info = serde_json::to_value(&identity).unwrap_or_default();
+        let identity = serde_json::to_value(&implementation).unwrap_or_default();
         let config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(identity)
+            .with_server_info(implementation)
             .with_instructions(INSTRUCTIONS)
             // What `initialize` falls back to for a revision that has no handshake, or none that is known.
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
-        Self { toolbox, policy, config, server_info }
+        Self { toolbox, policy, config, identity }
+    }
+
+    /// The tools, in the order in which they are listed.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.toolbox.definitions()
     }
 
     /// `_meta` of a result: who made it. Revisions before 2026-07-28 don't know it.
     fn result_meta(&self, context: &RequestContext<RoleServer>) -> Option<MetaObject> {
-        is_modern(context).then(|| {
-            MetaObject::from(JsonObject::from_iter([(SERVER_INFO.to_owned(), self.server_info.clone())]))
-        })
+        is_modern(context)
+            .then(|| MetaObject::from(JsonObject::from_iter([(SERVER_INFO.to_owned(), self.identity.clone())])))
     }
 
     fn discovery(&self) -> DiscoverResult {
@@ -64,7 +68,11 @@ impl Server {
             .with_cache_scope(CacheScope::Private)
     }
 
-    async fn call(&self, request: CallToolRequestParams, context: &RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
+    async fn call(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
         let caller = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Arc<Caller>>());
         let Some(caller) = caller else {
             tracing::error!("a call reached the tools without a caller");
@@ -76,6 +84,7 @@ impl Server {
             let text = format!("This call also needs the scope {}.", insufficient.missing);
             return Ok(CallToolResult::error(vec![ContentBlock::text(text)]));
         }
+        tracing::debug!(tool = %request.name, client = caller.client_id, user = caller.sub, "a tool is called");
         let arguments = request.arguments.unwrap_or_default();
         self.toolbox.call(&request.name, &arguments, caller).await.ok_or_else(|| {
             let known: Vec<_> = self.toolbox.definitions().map(|tool| tool.name.as_ref()).collect();

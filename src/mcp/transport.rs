@@ -19,11 +19,10 @@ use super::answer::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Refused, UNSUPPORTED_VERSION, json_response,
 };
 use super::envelope::Message;
+use super::media::{EVENT_STREAM, JSON, Media};
 use super::server::Server;
 
 const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const JSON: &str = "application/json";
-const EVENT_STREAM: &str = "text/event-stream";
 /// What the library insists on reading in `Accept`.
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 /// The most bytes of one of the library's answers that are read again here.
@@ -31,62 +30,18 @@ const MAX_REREAD: usize = 8 * 1024 * 1024;
 
 type Library = StreamableHttpService<Arc<Server>, NeverSessionManager>;
 
-/// In which form a client gets its answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Media {
-    /// One JSON document: nothing for a proxy to buffer or to time out.
-    Json,
-    /// An event stream with one event, for clients that take nothing else.
-    EventStream,
-}
-
-impl Media {
-    /// Picks the form by `Accept`. Clients should list both; some send `*/*` or nothing (S-27).
-    ///
-    /// # Errors
-    /// 406 when neither will do.
-    pub(crate) fn accepted_by(headers: &HeaderMap) -> Result<Self, Refused> {
-        let (mut any, mut stream) = (false, false);
-        let entries = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        for entry in entries.flat_map(|value| value.split(',')).map(str::trim).filter(|entry| !entry.is_empty()) {
-            any = true;
-            let mut parts = entry.split(';').map(str::trim);
-            let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-            // RFC 9110 §12.4.2: a weight of zero means "not this".
-            if parts.any(|part| part.strip_prefix("q=").is_some_and(|weight| weight.parse::<f32>() == Ok(0.0))) {
-                continue;
-            }
-            match essence.as_str() {
-                JSON | "application/*" | "*/*" => return Ok(Self::Json),
-                EVENT_STREAM | "text/*" => stream = true,
-                _ => {}
-            }
-        }
-        if stream {
-            Ok(Self::EventStream)
-        } else if any {
-            Err(Refused::http(
-                StatusCode::NOT_ACCEPTABLE,
-                "not_acceptable",
-                "This MCP endpoint answers in application/json or text/event-stream; Accept allows neither.",
-            ))
-        } else {
-            Ok(Self::Json)
-        }
-    }
-}
-
 /// The MCP library, set up once for each form of answer.
 pub(crate) struct Transport {
     json: Library,
     event_stream: Library,
+    tools: ToolList,
 }
 
 impl Transport {
     /// A transport to `server`.
-    pub(crate) fn new(server: Arc<Server>) -> Self {
+    pub(crate) fn new(server: &Arc<Server>) -> Self {
         let library = |json| {
-            let server = Arc::clone(&server);
+            let server = Arc::clone(server);
             // No sessions in any revision: what no replica remembers, every replica can answer. Host and Origin
             // have been checked at the door and the body's size at the endpoint, with answers of our own.
             let config = StreamableHttpServerConfig::default()
@@ -97,7 +52,7 @@ impl Transport {
             let manager = Arc::new(NeverSessionManager::default());
             StreamableHttpService::new(move || Ok(Arc::clone(&server)), manager, config)
         };
-        Self { json: library(true), event_stream: library(false) }
+        Self { json: library(true), event_stream: library(false), tools: ToolList::of(server) }
     }
 
     /// Serves one message.
@@ -125,7 +80,11 @@ impl Transport {
             Media::EventStream => &self.event_stream,
         };
         let response = library.handle(request).await.map(Body::new);
-        tidied(response, version.as_ref(), message).await
+        let response = tidied(response, version.as_ref(), message).await?;
+        if message.method() == Some("tools/list") && response.status() == StatusCode::OK {
+            return self.tools.put_right(response).await;
+        }
+        Ok(response)
     }
 
     /// Serves a batch: its messages one after the other, the answers together. Only 2025-03-26 has batches.
@@ -188,30 +147,50 @@ async fn tidied(
     if media == EVENT_STREAM {
         // E3: proxies must neither keep nor compress what should arrive as it is sent.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-    } else if media == JSON {
-        if message.method() == Some("tools/list") && response.status() == StatusCode::OK {
-            return with_security_schemes(response).await;
-        }
-    } else if response.status().is_client_error() || response.status().is_server_error() {
+    } else if media != JSON && (response.status().is_client_error() || response.status().is_server_error()) {
         return in_json(response, version, message).await;
     }
     Ok(response)
 }
 
-/// C-03: clients that know the top-level member look for it there; the library's model has no place for it.
-async fn with_security_schemes(response: Response) -> Result<Response, Refused> {
-    let (mut parts, body) = reread(response).await?;
-    let Ok(mut document) = serde_json::from_slice::<Value>(&body) else {
-        return Ok(Response::from_parts(parts, Body::from(body)));
-    };
-    let tools = document.pointer_mut("/result/tools").and_then(Value::as_array_mut).into_iter().flatten();
-    for tool in tools.filter_map(Value::as_object_mut) {
-        if let Some(schemes) = tool.get("_meta").and_then(|meta| meta.get("securitySchemes")).cloned() {
-            tool.insert("securitySchemes".into(), schemes);
+/// The list of tools as the library writes it, and as it should be.
+struct ToolList {
+    written: String,
+    wanted: String,
+}
+
+impl ToolList {
+    /// C-03: clients that know the top-level member `securitySchemes` look for it there; the library's model has
+    /// a place for it in `_meta` only.
+    fn of(server: &Server) -> Self {
+        let mut wanted = Vec::new();
+        for tool in server.tools() {
+            // Serialising what is all texts and flags can't fail; if it did, the list would stay as it is.
+            let mut tool = serde_json::to_value(tool).unwrap_or_default();
+            let schemes = tool.pointer("/_meta/securitySchemes").cloned();
+            if let (Some(tool), Some(schemes)) = (tool.as_object_mut(), schemes) {
+                tool.insert("securitySchemes".into(), schemes);
+            }
+            wanted.push(tool);
         }
+        let written: Vec<_> = server.tools().collect();
+        Self { written: serde_json::to_string(&written).unwrap_or_default(), wanted: Value::Array(wanted).to_string() }
     }
-    parts.headers.remove(CONTENT_LENGTH);
-    Ok(Response::from_parts(parts, Body::from(document.to_string())))
+
+    /// Puts the wanted list in the place of the written one. The list never changes while the server runs, so
+    /// its text is known beforehand: no need to parse every answer and to write it again.
+    async fn put_right(&self, response: Response) -> Result<Response, Refused> {
+        let (mut parts, body) = reread(response).await?;
+        let written = self.written.as_bytes();
+        let found = body.windows(written.len().max(1)).position(|window| window == written);
+        let around = found.and_then(|start| Some((body.get(..start)?, body.get(start + written.len()..)?)));
+        let Some((before, after)) = around else {
+            return Ok(Response::from_parts(parts, Body::from(body)));
+        };
+        let right = [before, self.wanted.as_bytes(), after].concat();
+        parts.headers.remove(CONTENT_LENGTH);
+        Ok(Response::from_parts(parts, Body::from(right)))
+    }
 }
 
 /// An error in plain text as a JSON-RPC error: clients read the body of a 400 to decide which revision to speak
@@ -254,42 +233,4 @@ async fn reread(response: Response) -> Result<(axum::http::response::Parts, Byte
         Refused::rpc(StatusCode::INTERNAL_SERVER_ERROR, None, INTERNAL_ERROR, "Internal error")
     })?;
     Ok((parts, body))
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::header::ACCEPT;
-    use axum::http::{HeaderMap, HeaderValue};
-
-    use super::Media;
-
-    /// S-27.
-    #[test]
-    fn accept_is_read_generously() {
-        let media = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(ACCEPT, HeaderValue::from_str(value).unwrap());
-            }
-            Media::accepted_by(&headers).ok()
-        };
-        for json in [
-            &["application/json, text/event-stream"][..],
-            &["text/event-stream", "application/json"],
-            &["*/*"],
-            &["application/*"],
-            &["Application/JSON; charset=utf-8"],
-            &["text/html, */*;q=0.1"],
-            &[""],
-            &[],
-        ] {
-            assert_eq!(media(json), Some(Media::Json), "{json:?}");
-        }
-        for stream in [&["text/event-stream"][..], &["text/*"], &["application/json;q=0, text/event-stream"]] {
-            assert_eq!(media(stream), Some(Media::EventStream), "{stream:?}");
-        }
-        for neither in [&["text/html"][..], &["*/*;q=0"], &["application/xml, image/*"]] {
-            assert_eq!(media(neither), None, "{neither:?}");
-        }
-    }
 }

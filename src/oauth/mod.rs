@@ -3,6 +3,7 @@
 //! Every type here is parsed once, at the door, and can't be wrong afterwards. A request's fault is a
 //! [`error::Refusal`]; nothing in this module can fail in any other way.
 
+pub mod algorithm;
 pub mod authorize;
 pub mod challenge;
 pub mod client;

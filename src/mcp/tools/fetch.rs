@@ -1,4 +1,4 @@
-//! `fetch`: one document, in the exact shape that OpenAI's deep research asks for (C-05).
+//! `fetch`: one document, in the exact shape that ChatGPT's deep research asks for (C-05).
 
 use rmcp::model::{CallToolResult, JsonObject};
 use serde_json::{Value, json};

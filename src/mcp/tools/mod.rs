@@ -149,6 +149,3 @@ fn text_argument<'a>(arguments: &'a JsonObject, name: &str, example: &str) -> Re
     };
     Err(failure(format!("The argument \"{name}\" {problem}. Call the tool with {{\"{name}\": \"{example}\"}}.")))
 }
-
-#[cfg(test)]
-pub(super) mod tests;

@@ -1,0 +1,179 @@
+//! What the browser steps share: who is at the door, and forms that only this browser can send.
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use crate::app::App;
+use crate::http::respond::{Failure, PageRejection, Trouble, see_other, with_cookie};
+use crate::model::authorization::Authorization;
+use crate::model::id::AuthorizationId;
+use crate::model::secret::{Secret, SecretHash, SecretKind};
+use crate::model::time::{Timestamp, whole_seconds};
+use crate::model::user::Session;
+use crate::oauth::params::Params;
+use crate::oauth::redirect_uri::{Destination, RedirectUri};
+
+/// How long the browser cookie lives: longer than any authorization request.
+const BROWSER_SECONDS: i64 = 24 * 3600;
+
+/// A signed-in browser.
+pub(crate) struct SignedIn {
+    /// Digest of its cookie.
+    pub(crate) hash: SecretHash,
+    /// Whose it is.
+    pub(crate) session: Session,
+}
+
+/// The signed-in person, if any.
+pub(crate) async fn signed_in(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Option<SignedIn>, Failure> {
+    let Some(cookie) = app.cookies.read(headers, SecretKind::Session) else { return Ok(None) };
+    let hash = cookie.hash();
+    Ok(app.store.find_session(&hash, now).await?.map(|session| SignedIn { hash, session }))
+}
+
+/// The cookie that ties forms and requests to this browser: the one that it has, or a new one to be set.
+pub(crate) struct BrowserCookie {
+    /// Its digest.
+    pub(crate) hash: SecretHash,
+    new: Option<Secret>,
+}
+
+impl BrowserCookie {
+    /// Reads the cookie, or makes one.
+    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Self {
+        match app.cookies.read(headers, SecretKind::Browser) {
+            Some(secret) => Self { hash: secret.hash(), new: None },
+            None => {
+                let secret = app.random.secret(SecretKind::Browser);
+                Self { hash: secret.hash(), new: Some(secret) }
+            }
+        }
+    }
+
+    /// Sets the cookie if it is new.
+    pub(crate) fn attach(&self, app: &App, response: Response) -> Response {
+        let cookie =
+            self.new.as_ref().and_then(|secret| app.cookies.set(SecretKind::Browser, secret, BROWSER_SECONDS));
+        with_cookie(response, cookie)
+    }
+}
+
+/// Checks the hidden token of a form against the cookie that the browser sent with it (RFC 9700 §4.7).
+pub(crate) fn check_form(app: &App, cookie: Option<&SecretHash>, purpose: &str, form: &Params) -> Result<(), PageRejection> {
+    let token = form.first("csrf").unwrap_or_default();
+    if cookie.is_some_and(|cookie| app.master.form_token_matches(cookie, purpose, token)) {
+        return Ok(());
+    }
+    let (happened, to_do) = if cookie.is_some() {
+        (
+            "The form that was sent is not the one that this server showed to this browser last.",
+            vec!["Go back, reload the page and try once more.".to_owned()],
+        )
+    } else {
+        (
+            "Your browser did not send this server's cookie along with the form.",
+            vec![
+                "Allow cookies for this site, then start again from your client.".to_owned(),
+                "If a private window was closed meanwhile, start again from your client.".to_owned(),
+            ],
+        )
+    };
+    Err(Trouble {
+        status: StatusCode::FORBIDDEN,
+        title: "This form can't be accepted".to_owned(),
+        happened: happened.to_owned(),
+        to_do,
+        detail: format!("form token for {purpose:?}"),
+        ..Trouble::default()
+    }
+    .into())
+}
+
+/// The stored request that a browser step is about. It must exist, be in time, and have been begun by this
+/// very browser: otherwise one person could finish what another began (B-15, B-16).
+pub(crate) async fn authorization(
+    app: &App, headers: &HeaderMap, id: Option<&str>, now: Timestamp,
+) -> Result<Authorization, PageRejection> {
+    let id = AuthorizationId::new(id.unwrap_or_default());
+    let found = app.store.find_authorization(&id).await?.filter(|found| found.expires_at > now);
+    let Some(found) = found else {
+        return Err(Trouble {
+            status: StatusCode::BAD_REQUEST,
+            title: "This request has expired".to_owned(),
+            happened: "The connection that you began was not finished in time, or its address is incomplete.".to_owned(),
+            to_do: vec!["Go back to your client (ChatGPT, Claude, your editor …) and choose Connect again.".to_owned()],
+            detail: format!("authorization {id} is unknown or expired"),
+            ..Trouble::default()
+        }
+        .into());
+    };
+    let browser = app.cookies.read(headers, SecretKind::Browser).map(|secret| secret.hash());
+    if !browser.is_some_and(|browser| browser.matches(&found.browser_hash)) {
+        return Err(Trouble {
+            status: StatusCode::FORBIDDEN,
+            title: "This request began in another browser".to_owned(),
+            happened: "Only the browser that began to connect a client can finish it, so that nobody can be tricked into \
+                       finishing somebody else's."
+                .to_owned(),
+            to_do: vec![
+                "Go back to your client and choose Connect again, in this browser.".to_owned(),
+                "If you did, allow cookies for this site: this browser did not send the one it was given.".to_owned(),
+            ],
+            detail: format!("authorization {id}: the browser cookie is missing or another"),
+            ..Trouble::default()
+        }
+        .into());
+    }
+    Ok(found)
+}
+
+/// The address of a browser step for a request.
+pub(crate) fn step(path: &str, id: &AuthorizationId) -> String {
+    format!("{path}?authorization={id}")
+}
+
+/// Signs a person in: a new session id whatever came before (session fixation, B-16), and the old one is gone.
+pub(crate) async fn sign_in(
+    app: &App, headers: &HeaderMap, user: &crate::model::id::UserId, location: &str, now: Timestamp,
+) -> Result<Response, Failure> {
+    if let Some(old) = app.cookies.read(headers, SecretKind::Session) {
+        app.store.delete_session(&old.hash()).await?;
+    }
+    let session = app.random.secret(SecretKind::Session);
+    let ttl = app.config.sessions.ttl;
+    app.store.insert_session(&session.hash(), user, now, now.plus(ttl)).await?;
+    Ok(with_cookie(see_other(location)?, app.cookies.set(SecretKind::Session, &session, whole_seconds(ttl))))
+}
+
+/// Signs the browser out and sends it to `location`.
+pub(crate) async fn sign_out(app: &App, headers: &HeaderMap, location: &str) -> Result<Response, Failure> {
+    if let Some(session) = app.cookies.read(headers, SecretKind::Session) {
+        app.store.delete_session(&session.hash()).await?;
+    }
+    Ok(with_cookie(see_other(location)?, app.cookies.clear(SecretKind::Session)))
+}
+
+/// Where a redirect leads, as people read it: host (with port on loopback) or scheme.
+pub(crate) fn destination(uri: &RedirectUri) -> String {
+    match uri.destination() {
+        Destination::Https => uri.host().to_owned(),
+        Destination::Loopback => {
+            let after = uri.as_str().strip_prefix("http://").unwrap_or_default();
+            after.split(['/', '?']).next().unwrap_or_default().to_owned()
+        }
+        Destination::CustomScheme => format!("{}://", uri.host()),
+    }
+}
+
+/// How long ago something was, in words.
+pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.since(then);
+    let (count, unit) = match seconds {
+        ..60 => return "just now".to_owned(),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural} ago")
+}

@@ -1,0 +1,118 @@
+//! Client authentication at the token and revocation endpoints (OAuth 2.1 §2.4): who calls, proved by the one
+//! method that the client registered.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::App;
+use crate::http::respond::Rejection;
+use crate::model::client::Client;
+use crate::model::id::ClientId;
+use crate::model::secret::Secret;
+use crate::oauth::client::AuthMethod;
+use crate::oauth::error::Refusal;
+use crate::oauth::params::Params;
+
+/// What a request presents as its client's credentials.
+#[derive(Debug)]
+struct Credentials {
+    method: AuthMethod,
+    client_id: Option<String>,
+    /// The secret as it came, and as it reads when it was percent-encoded (RFC 6749 §2.3.1): clients do both.
+    secrets: Vec<Secret>,
+}
+
+/// Authenticates the client of a request. `fallback` finds the client of a request that names none: some send
+/// a refresh token and nothing else (I6), which is enough for a public client, whose id proves nothing anyway.
+///
+/// # Errors
+/// `invalid_request` for two methods at once, `invalid_client` (401) for an unknown client or a wrong proof.
+pub(crate) async fn authenticate(
+    app: &App, headers: &HeaderMap, params: &Params, fallback: Option<ClientId>,
+) -> Result<Client, Rejection> {
+    let credentials = credentials(headers, params)?;
+    let by_header = headers.contains_key(header::AUTHORIZATION);
+    let refuse = |text: &str, detail: String| {
+        let refusal = Refusal::invalid_client(text).with_detail(detail);
+        if by_header { Rejection::RefusedBasic(refusal) } else { Rejection::Refused(refusal) }
+    };
+    let named = credentials.client_id.is_some();
+    let Some(client_id) = credentials.client_id.clone().map(ClientId::new).or(fallback) else {
+        return Err(refuse("client_id is missing; send it in the body, or id and secret with HTTP Basic", String::new()));
+    };
+    let found = app.store.find_client(&client_id).await?.filter(|client| client.deleted_at.is_none());
+    let Some(client) = found else {
+        let text = "this client is not registered here; register again";
+        return Err(refuse(text, format!("client {client_id:?} is unknown")));
+    };
+    let registered = client.metadata.auth_method;
+    if registered == AuthMethod::None {
+        if !credentials.secrets.is_empty() {
+            let text = "this client registered as public (none); send client_id without a secret";
+            return Err(refuse(text, format!("public client {client_id} sent a secret")));
+        }
+        return Ok(client);
+    }
+    if !named || credentials.method != registered {
+        let text = format!("this client registered {}; authenticate that way", registered.as_str());
+        return Err(refuse(&text, format!("client {client_id} came with {}", credentials.method.as_str())));
+    }
+    let right = client
+        .secret_hash
+        .as_ref()
+        .is_some_and(|stored| credentials.secrets.iter().any(|secret| secret.hash().matches(stored)));
+    if right { Ok(client) } else { Err(refuse("the client secret is wrong", format!("client {client_id}"))) }
+}
+
+fn credentials(headers: &HeaderMap, params: &Params) -> Result<Credentials, Rejection> {
+    let (body_id, body_secret) = (params.one("client_id")?, params.one("client_secret")?);
+    if params.one("client_assertion")?.is_some() {
+        return Err(Refusal::invalid_client("client_assertion is not offered; see token_endpoint_auth_methods_supported").into());
+    }
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        let method = if body_secret.is_some() { AuthMethod::ClientSecretPost } else { AuthMethod::None };
+        return Ok(Credentials {
+            method,
+            client_id: body_id.map(str::to_owned),
+            secrets: body_secret.map(Secret::presented).into_iter().collect(),
+        });
+    };
+    if values.next().is_some() {
+        return Err(Refusal::invalid_request("two Authorization headers").into());
+    }
+    let broken = || Rejection::RefusedBasic(Refusal::invalid_client("the Authorization header is not HTTP Basic with base64 of id:secret"));
+    let text = value.to_str().map_err(|_| broken())?;
+    let (scheme, encoded) = text.split_once(' ').ok_or_else(broken)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(broken());
+    }
+    let decoded = STANDARD.decode(encoded.trim()).map_err(|_| broken())?;
+    let decoded = String::from_utf8(decoded).map_err(|_| broken())?;
+    let (raw_id, raw_secret) = decoded.split_once(':').ok_or_else(broken)?;
+    // more than one method is refused; an empty secret in the header (Insomnia's way of saying "none",
+    // D8) is no method.
+    if !raw_secret.is_empty() && body_secret.is_some() {
+        return Err(Refusal::invalid_request("the client authenticates twice: use the Authorization header or the body").into());
+    }
+    let id = form_decoded(raw_id).unwrap_or_else(|| raw_id.to_owned());
+    if body_id.is_some_and(|body_id| body_id != id && body_id != raw_id) {
+        return Err(Refusal::invalid_request("client_id in the body differs from the Authorization header").into());
+    }
+    if raw_secret.is_empty() {
+        let method = if body_secret.is_some() { AuthMethod::ClientSecretPost } else { AuthMethod::None };
+        let secrets = body_secret.map(Secret::presented).into_iter().collect();
+        return Ok(Credentials { method, client_id: Some(id), secrets });
+    }
+    let mut secrets = vec![Secret::presented(raw_secret)];
+    secrets.extend(form_decoded(raw_secret).filter(|decoded| decoded != raw_secret).map(Secret::presented));
+    Ok(Credentials { method: AuthMethod::ClientSecretBasic, client_id: Some(id), secrets })
+}
+
+/// The text as `application/x-www-form-urlencoded` reads it, if it can be read so.
+fn form_decoded(text: &str) -> Option<String> {
+    let pair = format!("v={}", text.replace('&', "%26"));
+    let params = Params::parse(pair.as_bytes()).ok()?;
+    params.first("v").map(str::to_owned)
+}

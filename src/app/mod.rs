@@ -1,0 +1,247 @@
+//! The application: what all endpoints share, put together in one place, and the few things that several of
+//! them do: recognising a browser, authenticating a client, recording an approval.
+
+pub(crate) mod approve;
+pub(crate) mod browser;
+pub(crate) mod client_auth;
+
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clients::profile::Profiles;
+use crate::config::{Config, RegistrationPolicy};
+use crate::crypto::jwt::LEEWAY_SECONDS;
+use crate::crypto::keys::{KeyError, KeyRing, StoredKey};
+use crate::crypto::master::MasterKey;
+use crate::crypto::password::{HashingFailed, Passwords};
+use crate::crypto::random::Random;
+use crate::http::cookie::Cookies;
+use crate::http::limit::Limit;
+use crate::http::respond::Edge;
+use crate::library::{Library, LibraryError};
+use crate::model::time::{Clock, Timestamp, whole_seconds};
+use crate::oauth::client::RegistrationRules;
+use crate::oauth::issuer::Issuer;
+use crate::oauth::metadata::{EndpointPaths, Offer};
+use crate::oauth::resource::Resource;
+use crate::oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
+use crate::revocations::Revocations;
+use crate::store::{Store, StoreError};
+use crate::tokens::Mint;
+
+/// The application, cheap to clone: one value that every handler takes.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) master: MasterKey,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) mint: Mint,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) passwords: Passwords,
+    pub(crate) issuer: Issuer,
+    pub(crate) resource: Resource,
+    pub(crate) paths: EndpointPaths,
+    pub(crate) offer: Offer,
+    pub(crate) rules: RegistrationRules,
+    pub(crate) profiles: Profiles,
+    pub(crate) library: Library,
+    pub(crate) cookies: Cookies,
+    pub(crate) edge: Edge,
+    pub(crate) limits: Option<Limits>,
+}
+
+/// The ceilings of the endpoints that strangers reach.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) register: Limit,
+    pub(crate) authorize: Limit,
+    pub(crate) token: Limit,
+}
+
+/// Why the application can't be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signing keys can't be opened.
+    #[error("the signing keys in the database can't be used: {0}")]
+    Keys(#[from] KeyError),
+    /// The password cost is not usable.
+    #[error("the settings under [passwords] can't be used: {0}")]
+    Passwords(#[from] HashingFailed),
+    /// A scope is malformed.
+    #[error(transparent)]
+    Scope(#[from] InvalidScopeToken),
+    /// The document folder can't be read.
+    #[error("the documents can't be read: {0}")]
+    Library(#[from] LibraryError),
+    /// The embedded client profiles are broken.
+    #[error("the client profiles can't be read: {0}")]
+    Profiles(#[from] toml::de::Error),
+    /// There is no master key.
+    #[error("there is no master key")]
+    NoMasterKey,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the application together over a store whose schema is up to date. Makes the first signing key if
+    /// there is none; of several replicas that start at once, one does.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub async fn build(config: Config, store: Store, clock: Clock, random: Random) -> Result<Self, BuildError> {
+        let master = MasterKey::new(&config.keys.master_key.ok_or(BuildError::NoMasterKey)?);
+        let keys = Arc::new(first_keys(&config, &store, &master, &random, clock.now()).await?);
+        let issuer = Issuer::from_origin(&config.public_url);
+        let resource = Resource::from_canonical(config.resource());
+        let scope = config.scopes.describe.keys().map(|text| ScopeToken::parse(text)).collect::<Result<Scope, _>>()?;
+        let default_scope =
+            config.scopes.default.iter().map(|text| ScopeToken::parse(text)).collect::<Result<Scope, _>>()?;
+        let refresh = config.tokens.refresh;
+        let grant_types =
+            if refresh { vec!["authorization_code", "refresh_token"] } else { vec!["authorization_code"] };
+        let auth_methods = config.registration.auth_methods.clone();
+        let paths = EndpointPaths {
+            mcp: config.paths.mcp.clone(),
+            authorize: config.paths.authorize.clone(),
+            token: config.paths.token.clone(),
+            register: (config.registration.policy != RegistrationPolicy::Off).then(|| config.paths.register.clone()),
+            revoke: config.paths.revoke.clone(),
+            jwks: config.paths.jwks.clone(),
+        };
+        let offer = Offer {
+            auth_methods: auth_methods.clone(),
+            grant_types: grant_types.clone(),
+            scope: scope.clone(),
+            default_scope,
+            signing_alg: config.keys.algorithm.as_str(),
+            name: config.name.clone(),
+        };
+        let rules = RegistrationRules {
+            auth_methods,
+            grant_types,
+            scope: scope.with(ScopeToken::parse(OFFLINE_ACCESS)?),
+            known_schemes: config.registration.private_use_schemes.clone(),
+        };
+        let mint = Mint {
+            keys: Arc::clone(&keys),
+            issuer: issuer.clone(),
+            access_ttl: config.tokens.access_ttl,
+            random: random.clone(),
+        };
+        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
+        let library = Library::open(config.docs.folder.as_deref(), config.url(&config.paths.docs))?;
+        let limits = config.limits.enabled.then(|| Limits {
+            register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
+            authorize: Limit::new(config.limits.authorize_per_minute, None),
+            token: Limit::new(config.limits.token_per_minute, None),
+        });
+        let app = Self(Arc::new(Parts {
+            cookies: Cookies::new(config.is_https()),
+            edge: Edge { service: config.name.clone(), random: random.clone() },
+            profiles: Profiles::embedded()?,
+            revocations: Arc::new(Revocations::new()),
+            config, store, clock, random, master, keys, mint, passwords, issuer, resource, paths, offer, rules, library, limits,
+        }));
+        app.poll().await?;
+        Ok(app)
+    }
+
+    /// Reads what other replicas may have changed: revoked grants and signing keys. One cheap query each.
+    ///
+    /// # Errors
+    /// When the store fails or a key can't be opened; the old view stays.
+    pub async fn poll(&self) -> Result<(), BuildError> {
+        let now = self.clock.now();
+        let longest = whole_seconds(self.config.tokens.access_ttl) + 2 * LEEWAY_SECONDS;
+        let revoked = self.store.revoked_grants(Timestamp(now.0 - longest)).await?;
+        let revoked: HashSet<String> = revoked.iter().map(ToString::to_string).collect();
+        if self.revocations.equals(&revoked) {
+            self.revocations.confirm(now);
+        } else {
+            self.revocations.replace(revoked, now);
+        }
+        self.keys.replace(&self.store.signing_keys().await?, &self.master)?;
+        Ok(())
+    }
+
+    /// Forgets what has had its time and rotates the signing key when it is due.
+    ///
+    /// # Errors
+    /// When the store fails or no key can be made.
+    pub async fn sweep(&self) -> Result<(), BuildError> {
+        /// How long what can't be used any more is still recognised when it is presented again.
+        const EVIDENCE: Duration = Duration::from_secs(24 * 3600);
+        let now = self.clock.now();
+        let longest = self.config.tokens.access_ttl + EVIDENCE;
+        let mut rows = self.store.sweep(now, now.minus(longest)).await?;
+        let registration = &self.config.registration;
+        rows += self
+            .store
+            .sweep_unused_clients(now.minus(registration.unused_ttl), i64::from(registration.max_unused))
+            .await?;
+        rows += self.store.sweep_signing_keys(now.minus(longest)).await?;
+        if let Some(every) = self.config.keys.rotate_every {
+            let keys = self.store.signing_keys().await?;
+            if keys.last().is_some_and(|newest| newest.created_at.plus(every) <= now) {
+                let key = next_key(&self.config, &keys, &self.master, &self.random, now)?;
+                let rotated = self.store.insert_signing_key(&key).await?;
+                tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
+            }
+        }
+        if let Some(limits) = &self.limits {
+            limits.register.sweep();
+            limits.authorize.sweep();
+            limits.token.sweep();
+        }
+        tracing::debug!(rows, "swept");
+        Ok(())
+    }
+
+    /// The store: for the command line and for tests that look behind the curtain.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// The key that follows the stored ones: published now, signing after `keys.publish_ahead`.
+///
+/// # Errors
+/// When no key can be made.
+pub fn next_key(
+    config: &Config, stored: &[StoredKey], master: &MasterKey, random: &Random, now: Timestamp,
+) -> Result<StoredKey, KeyError> {
+    let generation = stored.last().map_or(0, |newest| newest.generation) + 1;
+    let active_at = if stored.is_empty() { now } else { now.plus(config.keys.publish_ahead) };
+    StoredKey::generate(config.keys.algorithm, generation, now, active_at, master, random)
+}
+
+async fn first_keys(
+    config: &Config, store: &Store, master: &MasterKey, random: &Random, now: Timestamp,
+) -> Result<KeyRing, BuildError> {
+    let stored = store.signing_keys().await?;
+    if !stored.is_empty() {
+        return Ok(KeyRing::open(&stored, master)?);
+    }
+    store.insert_signing_key(&next_key(config, &stored, master, random, now)?).await?;
+    Ok(KeyRing::open(&store.signing_keys().await?, master)?)
+}

@@ -1,0 +1,115 @@
+//! `keys`: signing keys, and the master key that seals them.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+
+use super::{CliError, master_of, open, read_file, say, with_master_key};
+use crate::app::next_key;
+use crate::config::Config;
+use crate::crypto::random::Random;
+use crate::model::time::Clock;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the signing keys
+    List,
+    /// Publish a new signing key; it signs after keys.publish_ahead, when all verifiers know it
+    Rotate {
+        /// The old key is in wrong hands: drop it at once. Every access token stops; clients refresh
+        #[arg(long)]
+        emergency: bool,
+    },
+    /// Print a fresh master key, for keys.master_key_file
+    Master,
+}
+
+pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError> {
+    let (config, _) = with_master_key(config)?;
+    let store = open(&config).await?;
+    let now = Clock::system().now();
+    let stored = store.signing_keys().await?;
+    match command {
+        Command::List => {
+            say("KID                         ALGORITHM  MADE (unix)  SIGNS FROM   STATE")?;
+            let signing = stored.iter().filter(|key| key.active_at <= now).map(|key| key.generation).max();
+            for key in &stored {
+                let state = match signing {
+                    Some(generation) if generation == key.generation => "signs",
+                    Some(generation) if generation > key.generation => "verifies",
+                    _ => "published",
+                };
+                say(&format!(
+                    "{:<27} {:<10} {:<12} {:<12} {state}",
+                    key.kid, key.algorithm, key.created_at.0, key.active_at.0
+                ))?;
+            }
+            Ok(())
+        }
+        Command::Rotate { emergency } => {
+            let master = master_of(&config)?;
+            let mut key = next_key(&config, &stored, &master, &Random::system(), now)
+                .map_err(|error| CliError::Build(error.into()))?;
+            if emergency {
+                key.active_at = now;
+                store.replace_signing_keys(&key).await?;
+                return say(&format!("Signing key {} is in force; all older keys are gone.", key.kid));
+            }
+            if !store.insert_signing_key(&key).await? {
+                return Err(CliError::Other("another process has just rotated the key; nothing was done".to_owned()));
+            }
+            say(&format!("Signing key {} is published and signs from {} (unix seconds).", key.kid, key.active_at.0))
+        }
+        Command::Master => print_master(),
+    }
+}
+
+/// Prints a fresh master key.
+pub(super) fn print_master() -> Result<(), CliError> {
+    say(&URL_SAFE_NO_PAD.encode(Random::system().bytes()))
+}
+
+/// Where the master key of a SQLite database lies when none is configured.
+pub(super) fn file_beside(database_url: &str) -> Option<PathBuf> {
+    let path = database_url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or_default();
+    Some(Path::new(path).parent().unwrap_or_else(|| Path::new("")).join("master.key"))
+}
+
+/// Reads the key file, or makes it so that only its owner can read it; tells whether it made it. Of two processes
+/// that start at once one makes it: the file is made exclusively, and the other reads it.
+pub(super) fn read_or_make(path: &Path) -> Result<([u8; 32], bool), CliError> {
+    if !path.exists() {
+        let failed = |source| CliError::Write { path: path.to_owned(), source };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let key = Random::system().bytes();
+        let text = format!("{}\n", URL_SAFE_NO_PAD.encode(key));
+        // Written whole under another name and then linked: a reader never sees half a key.
+        let draft = path.with_extension(format!("key.{}", std::process::id()));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&draft).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        let linked = std::fs::hard_link(&draft, path);
+        std::fs::remove_file(&draft).map_err(failed)?;
+        match linked {
+            Ok(()) => return Ok((key, true)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let text = read_file(path)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let key = bytes.ok_or_else(|| {
+        CliError::Other(format!("{} is not a master key: 32 bytes as base64url are expected", path.display()))
+    })?;
+    Ok((key, false))
+}

@@ -1,0 +1,186 @@
+//! The command line: what each subcommand does lives in its own file.
+
+mod config;
+mod health;
+mod keys;
+mod logging;
+mod serve;
+mod users;
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::BuildError;
+use crate::config::{Config, Problems};
+use crate::crypto::master::MasterKey;
+use crate::store::{AccountError, ConnectError, Store, StoreError};
+
+/// OAuth 2.1 authorization server and bearer-protected MCP server in one binary.
+///
+/// Without a command it serves. Without any configuration it serves on http://localhost:8080 with a SQLite
+/// database under ./data.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, long_about)]
+struct Arguments {
+    /// The configuration file (TOML); ./portcullis.toml is read if it is there
+    #[arg(long, global = true, env = "PORTCULLIS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until a signal to stop (the default)
+    Serve,
+    /// Bring the database schema up to date and exit
+    Migrate,
+    /// Accounts of people
+    #[command(subcommand)]
+    User(users::Command),
+    /// Signing keys and the master key
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// The configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Ask the running server on this machine whether it is ready: for container health checks
+    Health,
+}
+
+/// A password, never as an argument: arguments are seen by every process of the machine.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct PasswordSource {
+    /// Read the password from standard input (the first line)
+    #[arg(long)]
+    password_stdin: bool,
+    /// Read the password from a file (the first line)
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl PasswordSource {
+    fn read(&self) -> Result<String, CliError> {
+        let mut text = String::new();
+        match &self.password_file {
+            Some(path) => text = read_file(path)?,
+            None => {
+                std::io::stdin().take(4096).read_to_string(&mut text).map_err(|source| CliError::Read {
+                    path: PathBuf::from("standard input"),
+                    source,
+                })?;
+            }
+        }
+        Ok(text.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|source| CliError::Read { path: path.to_owned(), source })
+}
+
+/// What can end a command.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("{0}")]
+    Config(#[from] Problems),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("{} can't be read: {source}", .path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{} can't be written: {source}", .path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{address} can't be listened on: {source}; is another server running there? Set listen to another address")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("serving failed: {0}")]
+    Serve(std::io::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Parses the arguments, runs the command and gives the exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&CliError::Other(format!("the runtime can't start: {error}"))),
+    };
+    match runtime.block_on(dispatch(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(arguments: Arguments) -> Result<(), CliError> {
+    if let Some(Command::Keys(keys::Command::Master)) = &arguments.command {
+        return keys::print_master();
+    }
+    let config = load(arguments.config)?;
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(config).await,
+        Command::Migrate => {
+            let store = open(&config).await?;
+            say(&format!("The {} database is up to date.", store.engine()))
+        }
+        Command::User(command) => users::run(&config, command).await,
+        Command::Keys(command) => keys::run(config, command).await,
+        Command::Config(command) => config::run(&config, &command),
+        Command::Health => health::run(&config).await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn load(file: Option<PathBuf>) -> Result<Config, CliError> {
+    let file = file.or_else(|| Some(PathBuf::from("portcullis.toml")).filter(|path| path.exists()));
+    Ok(Config::load(file.as_deref(), std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    }))?)
+}
+
+/// Opens the database and brings its schema up to date.
+async fn open(config: &Config) -> Result<Store, CliError> {
+    let database = &config.database;
+    let store = Store::connect(&database.url, database.max_connections, database.acquire_timeout).await?;
+    store.migrate().await?;
+    Ok(store)
+}
+
+/// Fills in the master key on SQLite: reads it from beside the database file, or makes it there.
+fn with_master_key(mut config: Config) -> Result<(Config, Option<PathBuf>), CliError> {
+    if config.keys.master_key.is_some() {
+        return Ok((config, None));
+    }
+    let Some(path) = keys::file_beside(&config.database.url) else {
+        return Err(CliError::Other("keys.master_key is missing; make one with: portcullis keys master".to_owned()));
+    };
+    let (key, made) = keys::read_or_make(&path)?;
+    config.keys.master_key = Some(key);
+    Ok((config, made.then_some(path)))
+}
+
+fn master_of(config: &Config) -> Result<MasterKey, CliError> {
+    let bytes = config.keys.master_key.ok_or_else(|| CliError::Build(BuildError::NoMasterKey))?;
+    Ok(MasterKey::new(&bytes))
+}
+
+/// Prints a line for the person at the terminal.
+fn say(text: &str) -> Result<(), CliError> {
+    writeln!(std::io::stdout(), "{text}")
+        .map_err(|source| CliError::Write { path: PathBuf::from("standard output"), source })
+}
+
+fn fail(error: &CliError) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "portcullis: {error}");
+    ExitCode::FAILURE
+}

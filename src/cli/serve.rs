@@ -1,0 +1,67 @@
+//! `serve`: the server, with what a person needs to hear when it starts.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::{CliError, logging, open, say, with_master_key};
+use crate::app::App;
+use crate::config::Config;
+use crate::crypto::random::Random;
+use crate::model::secret::SecretKind;
+use crate::model::time::Clock;
+use crate::server;
+
+/// How long a set-up link is good.
+const SETUP_LINK: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) async fn run(config: Config) -> Result<(), CliError> {
+    logging::start(&config.log);
+    let (config, made) = with_master_key(config)?;
+    for notice in &config.notices {
+        tracing::warn!("{notice}");
+    }
+    if let Some(path) = made {
+        tracing::info!(path = %path.display(), "master key made; keep a copy: without it the database opens no tokens");
+    }
+    let store = open(&config).await?;
+    let (clock, random) = (Clock::system(), Random::system());
+    let app = App::build(config.clone(), store, clock.clone(), random.clone()).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| CliError::Listen { address: config.listen, source })?;
+    tracing::info!(listen = %config.listen, public_url = config.origin(), database = app.store().engine(), "serving");
+    greet(&config, &app, &clock, &random).await?;
+    server::serve(listener, app, stop_signal()).await.map_err(CliError::Serve)
+}
+
+async fn greet(config: &Config, app: &App, clock: &Clock, random: &Random) -> Result<(), CliError> {
+    let mcp = config.resource();
+    if app.store().has_users().await? {
+        return say(&format!("\n  Portcullis is ready.\n\n  MCP URL      {mcp}\n  Your account {}\n", config.url(&config.paths.account)));
+    }
+    let link = random.secret(SecretKind::SetupLink);
+    app.store().insert_setup_link(&link.hash(), clock.now().plus(SETUP_LINK)).await?;
+    let setup = config.url(&format!("{}?token={}", config.paths.setup, link.expose()));
+    say(&format!(
+        "\n  Portcullis is ready. Two steps are left:\n\n  1. Create the first account (the link works once, for a day):\n     {setup}\n\n  \
+         2. Give this MCP URL to your client (ChatGPT, Claude, VS Code, Cursor, Insomnia …):\n     {mcp}\n"
+    ))
+}
+
+/// Resolves at the first interrupt or termination signal.
+async fn stop_signal() {
+    let terminate = async {
+        #[cfg(unix)]
+        if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            signal.recv().await;
+            return;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+    tracing::info!("stopping");
+}

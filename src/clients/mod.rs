@@ -1,0 +1,3 @@
+//! Who a client is: what the store says of its id, and what is known of its vendor.
+
+pub mod profile;

@@ -1,0 +1,160 @@
+//! Single values: text in, a value in its normal form or words about what is wrong out.
+
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ipnet::IpNet;
+use url::{Host, Url};
+
+/// Granted without being described or listed in configuration.
+const OFFLINE_ACCESS: &str = "offline_access";
+
+/// 32 bytes as hex or as base64 of either alphabet, padded or not.
+pub(super) fn master_key(text: &str) -> Result<[u8; 32], String> {
+    const WANTED: &str = "must be 32 bytes as base64url or hex; `portcullis keys master` prints a fresh one";
+    let text = text.trim();
+    let bytes = if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        (0..32).map(|n| u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok()).collect::<Option<Vec<u8>>>()
+    } else {
+        let plain = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+        STANDARD_NO_PAD.decode(plain).ok()
+    };
+    let key: [u8; 32] = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| WANTED.to_owned())?;
+    let first = key.first().copied().unwrap_or_default();
+    if key.iter().all(|byte| *byte == first) {
+        return Err("is one byte repeated, not a random key; `portcullis keys master` prints a fresh one".to_owned());
+    }
+    Ok(key)
+}
+
+/// RFC 3986 §3.1, and none that a browser runs, opens as a file or sends over the network.
+pub(super) fn private_use_scheme(text: &str) -> Result<String, String> {
+    const NEVER: [&str; 14] = [
+        "about",
+        "blob",
+        "data",
+        "file",
+        "filesystem",
+        "ftp",
+        "http",
+        "https",
+        "javascript",
+        "mailto",
+        "vbscript",
+        "view-source",
+        "ws",
+        "wss",
+    ];
+    let scheme = text.to_ascii_lowercase();
+    let lawful = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if !lawful {
+        return Err(format!("{text:?} is not a scheme; write \"cursor\" for cursor://…"));
+    }
+    if NEVER.contains(&scheme.as_str()) {
+        return Err(format!("{text:?} can't be a private-use scheme: browsers give it a meaning"));
+    }
+    Ok(scheme)
+}
+
+/// A host whose clients may leave PKCE out: a whole name, out of reach of programs on the person's own machine.
+pub(super) fn exempt_host(text: &str) -> Result<String, String> {
+    let host = Host::parse(text).map_err(|_| format!("{text:?} is not a host name; write it as \"chatgpt.com\""))?;
+    match host {
+        Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => {
+            Err(format!("{text:?} must not be exempt: any program on a person's machine can wait there"))
+        }
+        // A wildcard is refused by the parser's own rules for host names only in part: `*` passes.
+        Host::Domain(name) if name.contains('*') || !name.contains('.') => {
+            Err(format!("{text:?} is not a whole host name; write it as \"chatgpt.com\", without wildcards"))
+        }
+        Host::Domain(name) => Ok(name),
+        Host::Ipv4(_) | Host::Ipv6(_) => Err(format!("{text:?} is an address; only host names can be exempt")),
+    }
+}
+
+/// RFC 6749 §3.3: `scope-token`.
+pub(super) fn scope_token(text: &str) -> Result<String, String> {
+    let lawful = !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    if !lawful {
+        return Err(format!("{text:?} is not a scope: visible ASCII without blanks, quotes and backslashes"));
+    }
+    if text == OFFLINE_ACCESS {
+        return Err(format!("{OFFLINE_ACCESS:?} is built in and not listed; leave it out"));
+    }
+    Ok(text.to_owned())
+}
+
+/// RFC 6454 §6.1: what a browser sends in `Origin`.
+pub(super) fn web_origin(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text:?} is not an origin; write scheme and host, \"https://app.example.com\"");
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let bare = url.has_host()
+        && matches!(url.path(), "" | "/")
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && !text.contains('*');
+    if !bare {
+        return Err(wrong());
+    }
+    let origin = url.origin();
+    if origin.is_tuple() {
+        return Ok(origin.ascii_serialization());
+    }
+    // Editors' web views have schemes of their own (vscode-webview://…), which `Url` counts as opaque.
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+pub(super) fn host_and_port(text: &str) -> Result<String, String> {
+    let url = Url::parse(&format!("http://{text}/"));
+    let bare =
+        |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    match url {
+        Ok(url) if bare(&url) && !text.contains(['/', '*', '@']) => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!("{text:?} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\"")),
+    }
+}
+
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let wrong = || format!("{text:?} is not a network; write \"10.0.0.0/8\", or an address such as \"10.0.0.5\"");
+    let network = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text.parse::<IpNet>().map_err(|_| wrong())?,
+    };
+    // Believing everybody's X-Forwarded-For lets anybody be anybody.
+    if network.prefix_len() == 0 {
+        return Err(format!("{text:?} trusts the whole internet; name the proxies"));
+    }
+    Ok(network.trunc())
+}
+
+/// Where something is mounted: plain segments that need no escaping anywhere.
+pub(super) fn path(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let wrong = if !text.starts_with('/') {
+        Some("must start with a slash".to_owned())
+    } else if text == "/" {
+        Some("can't be the root, which shows the landing page; write a path such as \"/mcp\"".to_owned())
+    } else if text.ends_with('/') {
+        Some(format!("must not end with a slash; write {:?}", text.trim_end_matches('/')))
+    } else if text
+        .split('/')
+        .skip(1)
+        .any(|segment| segment.is_empty() || segment == "." || segment == ".." || !segment.bytes().all(plain))
+    {
+        Some("may hold letters, digits and -._~ between single slashes".to_owned())
+    } else if text.split('/').nth(1) == Some(".well-known") {
+        Some("can't be below /.well-known, where the documents are".to_owned())
+    } else if text == "/healthz" || text == "/readyz" {
+        Some("is kept for health checks".to_owned())
+    } else {
+        None
+    };
+    match wrong {
+        Some(wrong) => Err(format!("{text:?} {wrong}")),
+        None => Ok(text.to_owned()),
+    }
+}

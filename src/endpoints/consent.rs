@@ -1,0 +1,109 @@
+//! The consent page: a person decides whether a client may come in, and as whom.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::app::App;
+use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
+use crate::http::body;
+use crate::http::page::{Consent, DestinationKind, Page};
+use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
+use crate::model::authorization::Authorization;
+use crate::model::client::Client;
+use crate::model::time::Timestamp;
+use crate::oauth::params::Params;
+use crate::oauth::redirect_uri::Destination;
+use crate::oauth::scope::Scope;
+
+/// `GET` asks, `POST` decides.
+pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
+    let outcome = serve(&app, request).await;
+    app.edge.page("consent", outcome)
+}
+
+async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
+    let (parts, body) = request.into_parts();
+    let now = app.clock.now();
+    let posted = parts.method == Method::POST;
+    let params = if posted {
+        body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?
+    } else {
+        Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default()
+    };
+    let authorization = browser::authorization(app, &parts.headers, params.first("authorization"), now).await?;
+    let back = step(&app.paths.authorize, &authorization.id);
+    let (None, Some(visitor)) = (&authorization.decision, signed_in(app, &parts.headers, now).await?) else {
+        return Ok(see_other(&back)?);
+    };
+    let consents =
+        app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
+    let scope = authorization.scope_for(&consents, &app.offer.default_scope);
+    if !posted {
+        return ask(app, &authorization, &visitor, &scope, now).await;
+    }
+    check_form(app, Some(&visitor.hash), &purpose(&authorization, &scope), &params)?;
+    decide(app, &parts.headers, &authorization, &visitor, scope, params.first("decision"), now).await
+}
+
+/// What the form's token is bound to: the request and the very scopes that were shown, so that what is
+/// granted is what was read.
+fn purpose(authorization: &Authorization, scope: &Scope) -> String {
+    format!("consent {} {scope}", authorization.id)
+}
+
+async fn decide(
+    app: &App, headers: &HeaderMap, authorization: &Authorization, visitor: &SignedIn, scope: Scope,
+    decision: Option<&str>, now: Timestamp,
+) -> Result<Response, PageRejection> {
+    let back = step(&app.paths.authorize, &authorization.id);
+    match decision {
+        Some("approve") => {
+            app.approve(authorization, &visitor.session, scope, now).await?;
+        }
+        Some("switch") => return Ok(browser::sign_out(app, headers, &back).await?),
+        // Everything but a clear yes is a no.
+        _ => {
+            let decided = app.store.deny_authorization(&authorization.id, now).await?;
+            tracing::info!(client = %authorization.client_id, user = %visitor.session.user.id, ?decided, "access denied");
+        }
+    }
+    Ok(see_other(&back)?)
+}
+
+async fn ask(
+    app: &App, authorization: &Authorization, visitor: &SignedIn, scope: &Scope, now: Timestamp,
+) -> Result<Response, PageRejection> {
+    let Some(client) = app.store.find_client(&authorization.client_id).await? else {
+        return Err(Failure::Answer("the client of a stored request is gone").into());
+    };
+    let redirect_uri = &authorization.redirect_uri;
+    let user = &visitor.session.user;
+    let page = Consent {
+        service: app.config.name.clone(),
+        action: app.config.paths.consent.clone(),
+        csrf: app.master.form_token(&visitor.hash, &purpose(authorization, scope)),
+        authorization: authorization.id.to_string(),
+        client_name: client.display_name().to_owned(),
+        verified: app.profiles.of(redirect_uri).map(|profile| profile.vendor.clone()),
+        registered: registered(&client, now),
+        destination: destination(redirect_uri),
+        destination_kind: match redirect_uri.destination() {
+            Destination::Https => DestinationKind::Https,
+            Destination::Loopback => DestinationKind::Loopback,
+            Destination::CustomScheme => DestinationKind::CustomScheme,
+        },
+        resource_name: app.config.name.clone(),
+        resource_url: app.resource.to_string(),
+        display_name: user.display_name.clone(),
+        login_name: user.username.as_str().to_owned(),
+        scopes: app.scope_lines(scope),
+        offline: app.config.tokens.refresh,
+        warnings: Vec::new(),
+    };
+    Ok(Page(StatusCode::OK, page).into_response())
+}
+
+fn registered(client: &Client, now: Timestamp) -> String {
+    format!("registered itself {}", ago(client.registered_at, now))
+}

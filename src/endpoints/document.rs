@@ -1,0 +1,41 @@
+//! The pages behind the addresses that `search` and `fetch` cite: a document, for people who are signed in.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::app::App;
+use crate::app::browser::signed_in;
+use crate::http::page::{Document, Page};
+use crate::http::respond::{PageRejection, Trouble, see_other};
+
+/// `GET` a document.
+pub(crate) async fn handle(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let outcome = serve(&app, &id, &headers).await;
+    app.edge.page("document", outcome)
+}
+
+async fn serve(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, PageRejection> {
+    if signed_in(app, headers, app.clock.now()).await?.is_none() {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("document", id).finish();
+        return Ok(see_other(&format!("{}?{query}", app.config.paths.login))?);
+    }
+    let Some(document) = app.library.get(id) else {
+        return Err(Trouble {
+            status: StatusCode::NOT_FOUND,
+            title: "There is no such document".to_owned(),
+            happened: "It may have been renamed or removed since it was cited.".to_owned(),
+            to_do: vec!["Search again in your client.".to_owned()],
+            ..Trouble::default()
+        }
+        .into());
+    };
+    let page = Document {
+        service: app.config.name.clone(),
+        title: document.title.clone(),
+        text: document.text.clone(),
+        back_url: "/".to_owned(),
+        back_label: "the start page".to_owned(),
+    };
+    Ok(Page(StatusCode::OK, page).into_response())
+}

@@ -1,0 +1,168 @@
+//! The sign-in page.
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::app::App;
+use crate::app::browser::{self, BrowserCookie, check_form, destination, step};
+use crate::http::address::Network;
+use crate::http::body;
+use crate::http::page::{Login, Page, Requester};
+use crate::http::respond::{PageRejection, Rejection};
+use crate::model::authorization::Authorization;
+use crate::model::time::Timestamp;
+use crate::model::user::{User, Username};
+use crate::oauth::params::Params;
+
+/// What the form's token is bound to.
+const PURPOSE: &str = "login";
+
+/// `GET` shows the form, `POST` signs in.
+pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
+    let outcome = serve(&app, request).await;
+    app.edge.page("login", outcome)
+}
+
+/// Where the browser goes after sign-in: only places that this server knows, never an address from the request
+/// (open redirect, B-16).
+enum Target {
+    Authorization(Box<Authorization>),
+    Document(String),
+    Account,
+}
+
+async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
+    let (parts, body) = request.into_parts();
+    let now = app.clock.now();
+    let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
+    if parts.method != Method::POST {
+        let target = target(app, &parts, &query, &query, now).await?;
+        let hint = match &target {
+            Target::Authorization(own) => own.request.login_hint.clone().unwrap_or_default(),
+            Target::Document(_) | Target::Account => String::new(),
+        };
+        return show(app, &parts, &target, StatusCode::OK, hint, None).await;
+    }
+    let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
+    let cookie = app.cookies.read(&parts.headers, crate::model::secret::SecretKind::Browser).map(|secret| secret.hash());
+    check_form(app, cookie.as_ref(), PURPOSE, &form)?;
+    let target = target(app, &parts, &query, &form, now).await?;
+    let typed = form.first("username").unwrap_or_default().to_owned();
+    match authenticate(app, &parts, &typed, form.first("password").unwrap_or_default(), now).await? {
+        Outcome::Welcome(user) => {
+            let location = match &target {
+                Target::Authorization(own) => step(&app.paths.authorize, &own.id),
+                Target::Document(id) => format!("{}/{id}", app.config.paths.docs),
+                Target::Account => app.config.paths.account.clone(),
+            };
+            tracing::info!(user = %user.id, "signed in");
+            Ok(browser::sign_in(app, &parts.headers, &user.id, &location, now).await?)
+        }
+        Outcome::Wrong => {
+            let text = "The user name or the password is wrong.".to_owned();
+            show(app, &parts, &target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
+        }
+        Outcome::Wait(seconds) => {
+            let text = format!("Too many failed attempts. Wait {seconds} seconds and try again.");
+            let mut response = show(app, &parts, &target, StatusCode::TOO_MANY_REQUESTS, typed, Some(text)).await?;
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            Ok(response)
+        }
+    }
+}
+
+async fn target(
+    app: &App, parts: &Parts, query: &Params, form: &Params, now: Timestamp,
+) -> Result<Target, PageRejection> {
+    if let Some(id) = form.first("authorization").or_else(|| query.first("authorization")) {
+        let own = browser::authorization(app, &parts.headers, Some(id), now).await?;
+        return Ok(Target::Authorization(Box::new(own)));
+    }
+    let document = query.first("document").and_then(|id| app.library.get(id));
+    Ok(document.map_or(Target::Account, |document| Target::Document(document.id.clone())))
+}
+
+async fn show(
+    app: &App, parts: &Parts, target: &Target, status: StatusCode, username: String, problem: Option<String>,
+) -> Result<Response, PageRejection> {
+    let cookie = BrowserCookie::of(app, &parts.headers);
+    let requester = match target {
+        Target::Authorization(own) => app.store.find_client(&own.client_id).await?.map(|client| Requester {
+            client_name: client.display_name().to_owned(),
+            destination: destination(&own.redirect_uri),
+        }),
+        Target::Document(_) | Target::Account => None,
+    };
+    let page = Login {
+        service: app.config.name.clone(),
+        action: match target {
+            Target::Document(id) => {
+                let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("document", id).finish();
+                format!("{}?{query}", app.config.paths.login)
+            }
+            Target::Authorization(_) | Target::Account => app.config.paths.login.clone(),
+        },
+        csrf: app.master.form_token(&cookie.hash, PURPOSE),
+        authorization: match target {
+            Target::Authorization(own) => Some(own.id.to_string()),
+            Target::Document(_) | Target::Account => None,
+        },
+        requester,
+        username,
+        problem,
+    };
+    Ok(cookie.attach(app, Page(status, page).into_response()))
+}
+
+enum Outcome {
+    Welcome(Box<User>),
+    Wrong,
+    Wait(u64),
+}
+
+/// Judges name and password. Unknown, disabled and mistaken users get the same answer after the same work, and
+/// failures are counted for the pair of name and network, for the name, and for the network: guessing is slow
+/// from one place and from many, and a stranger elsewhere can't lock a person out quickly.
+async fn authenticate(app: &App, parts: &Parts, typed: &str, password: &str, now: Timestamp) -> Result<Outcome, PageRejection> {
+    let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+    let username = Username::parse(typed).ok();
+    let name = username.as_ref().map_or("", Username::as_str);
+    let most = i64::from(app.config.limits.sign_in_failures.get());
+    let subjects = [
+        (format!("user {name} from {network}"), most),
+        (format!("user {name}"), most * 10),
+        (format!("network {network}"), most * 10),
+    ];
+    if app.limits.is_some() {
+        for (subject, most) in &subjects {
+            if let Some((failures, ends)) = app.store.sign_in_failures(subject, now).await? && failures >= *most {
+                tracing::warn!(subject, failures, "sign-in refused: too many failures");
+                return Ok(Outcome::Wait(ends.since(now).max(1).unsigned_abs()));
+            }
+        }
+    }
+    let user = match &username {
+        Some(username) => app.store.find_user_by_name(username).await?.filter(|user| user.disabled_at.is_none()),
+        None => None,
+    };
+    let stored = user.as_ref().map(|user| user.password_hash.clone());
+    let right = password.len() <= 1024 && app.passwords.matches(password.to_owned(), stored).await?;
+    match user {
+        Some(user) if right => {
+            if let Some((subject, _)) = subjects.first() {
+                app.store.clear_sign_in_failures(subject).await?;
+            }
+            Ok(Outcome::Welcome(Box::new(user)))
+        }
+        _ => {
+            tracing::info!(%network, "sign-in failed");
+            let ends = now.plus(app.config.limits.sign_in_window);
+            for (subject, _) in &subjects {
+                app.store.count_sign_in_failure(subject, now, ends).await?;
+            }
+            Ok(Outcome::Wrong)
+        }
+    }
+}

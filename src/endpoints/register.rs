@@ -1,0 +1,195 @@
+//! Dynamic client registration (RFC 7591) and its management (RFC 7592).
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::App;
+use crate::config::RegistrationPolicy;
+use crate::http::address::Network;
+use crate::http::body;
+use crate::http::respond::{Rejection, json};
+use crate::model::client::Client;
+use crate::model::id::ClientId;
+use crate::model::secret::{Secret, SecretKind};
+use crate::model::time::Timestamp;
+use crate::oauth::client::ClientMetadata;
+use crate::oauth::error::{ErrorCode, Refusal};
+use crate::oauth::redirect_uri::RedirectUri;
+use crate::store::NewRegistration;
+
+/// What is registered (RFC 7591 §3.2.1, RFC 7592 §3), as it is stored. Absent members are left out (D-15).
+#[derive(Serialize)]
+struct ClientInformation<'a> {
+    client_id: &'a str,
+    client_id_issued_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret_expires_at: Option<i64>,
+    redirect_uris: Vec<&'a str>,
+    token_endpoint_auth_method: &'static str,
+    grant_types: &'a [String],
+    response_types: [&'static str; 1],
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_uri: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_type: Option<&'a str>,
+    registration_client_uri: String,
+    registration_access_token: &'a str,
+}
+
+/// `POST` at the registration endpoint.
+pub(crate) async fn create(State(app): State<App>, request: Request) -> Response {
+    let outcome = register(&app, request).await;
+    app.edge.json("register", outcome)
+}
+
+async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
+    let (parts, body) = request.into_parts();
+    if let Some(limits) = &app.limits {
+        let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
+        limits.register.check(network).map_err(|wait| Rejection::TooMany { wait })?;
+    }
+    if let RegistrationPolicy::Token(expected) = &app.config.registration.policy {
+        let right = bearer(&parts.headers).is_some_and(|own| own.hash().matches(&Secret::presented(expected.as_str()).hash()));
+        if !right {
+            let text = "registration here needs the initial access token that the administrator gives out";
+            return Err(Rejection::RefusedBearer(Refusal::new(ErrorCode::InvalidToken, text)));
+        }
+    }
+    let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
+    let metadata = ClientMetadata::parse(&document, &app.rules)?;
+    let now = app.clock.now();
+    let confidential = metadata.auth_method.is_confidential();
+    let secret = confidential.then(|| app.random.secret(SecretKind::ClientSecret));
+    let token = app.random.secret(SecretKind::RegistrationToken);
+    let new = NewRegistration {
+        id: app.random.client_id(),
+        fingerprint: (!confidential).then(|| fingerprint(&metadata)),
+        metadata,
+        secret_hash: secret.as_ref().map(Secret::hash),
+        token_hash: token.hash(),
+        registered_at: now,
+    };
+    let id = app.store.insert_registration(&new).await?;
+    let known = id != new.id;
+    tracing::info!(client = %id, name = new.metadata.name, method = new.metadata.auth_method.as_str(), known, "client registered");
+    let information = information(app, &id, &new.metadata, now, secret.as_ref(), &token);
+    Ok(json(StatusCode::CREATED, &information)?)
+}
+
+/// `GET`, `PUT` and `DELETE` at a client's own address (RFC 7592 §2).
+pub(crate) async fn manage(State(app): State<App>, Path(id): Path<String>, request: Request) -> Response {
+    let outcome = managed(&app, ClientId::new(id), request).await;
+    app.edge.json("register", outcome)
+}
+
+async fn managed(app: &App, id: ClientId, request: Request) -> Result<Response, Rejection> {
+    let (parts, body) = request.into_parts();
+    // RFC 7592 §2: one answer for a wrong token and for a client that isn't there.
+    let refused = || {
+        let text = "the registration access token is missing, wrong or no longer valid";
+        Rejection::RefusedBearer(Refusal::new(ErrorCode::InvalidToken, text))
+    };
+    let token = bearer(&parts.headers).ok_or_else(refused)?;
+    let client = app.store.find_registration(&id, &token.hash()).await?.ok_or_else(refused)?;
+    let now = app.clock.now();
+    match parts.method {
+        Method::PUT => {
+            let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
+            update(app, &client, &document, &token).await
+        }
+        Method::DELETE => {
+            app.store.delete_registration(&id, &token.hash(), now).await?;
+            tracing::info!(client = %id, "registration deleted");
+            Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response())
+        }
+        _ => {
+            let information = information(app, &id, &client.metadata, client.registered_at, None, &token);
+            Ok(json(StatusCode::OK, &information)?)
+        }
+    }
+}
+
+/// RFC 7592 §2.2: the new metadata replaces the old whole. A secret is kept, made or dropped as the new method
+/// asks; it is shown when it is new.
+async fn update(app: &App, client: &Client, document: &serde_json::Value, token: &Secret) -> Result<Response, Rejection> {
+    if document.get("client_id").and_then(|id| id.as_str()).is_some_and(|id| id != client.id.as_str()) {
+        return Err(Refusal::new(ErrorCode::InvalidClientMetadata, "client_id differs from the one in the address").into());
+    }
+    let metadata = ClientMetadata::parse(document, &app.rules)?;
+    if metadata != client.metadata {
+        let confidential = metadata.auth_method.is_confidential();
+        let new_secret =
+            (confidential && client.secret_hash.is_none()).then(|| app.random.secret(SecretKind::ClientSecret));
+        let new_hash = new_secret.as_ref().map(Secret::hash);
+        let secret_hash = if confidential { new_hash.as_ref().or(client.secret_hash.as_ref()) } else { None };
+        let fingerprint = (!confidential).then(|| fingerprint(&metadata));
+        if !app.store.update_registration(&client.id, &metadata, secret_hash, fingerprint.as_deref()).await? {
+            let text = "other registrations share this client_id, so its metadata can't change; register anew";
+            return Err(Rejection::Forbidden(Refusal::new(ErrorCode::InvalidClientMetadata, text)));
+        }
+        tracing::info!(client = %client.id, "registration updated");
+        let information = information(app, &client.id, &metadata, client.registered_at, new_secret.as_ref(), token);
+        return Ok(json(StatusCode::OK, &information)?);
+    }
+    Ok(json(StatusCode::OK, &information(app, &client.id, &metadata, client.registered_at, None, token))?)
+}
+
+fn information<'a>(
+    app: &App, id: &'a ClientId, metadata: &'a ClientMetadata, issued_at: Timestamp, secret: Option<&'a Secret>,
+    token: &'a Secret,
+) -> ClientInformation<'a> {
+    ClientInformation {
+        client_id: id.as_str(),
+        client_id_issued_at: issued_at,
+        client_secret: secret.map(Secret::expose),
+        client_secret_expires_at: secret.map(|_| 0),
+        redirect_uris: metadata.redirect_uris.iter().map(RedirectUri::as_str).collect(),
+        token_endpoint_auth_method: metadata.auth_method.as_str(),
+        grant_types: &metadata.grant_types,
+        response_types: ["code"],
+        scope: metadata.scope.to_string(),
+        client_name: metadata.name.as_deref(),
+        client_uri: metadata.uri.as_deref(),
+        software_id: metadata.software_id.as_deref(),
+        software_version: metadata.software_version.as_deref(),
+        application_type: metadata.application_type.as_deref(),
+        registration_client_uri: app.issuer.join(&format!("{}/{id}", app.config.paths.register)),
+        registration_access_token: token.expose(),
+    }
+}
+
+/// A digest of all that a public client registered: equal ones are one client (B7).
+fn fingerprint(metadata: &ClientMetadata) -> String {
+    let uris: Vec<_> = metadata.redirect_uris.iter().map(RedirectUri::as_str).collect();
+    let text = serde_json::json!([
+        uris,
+        metadata.grant_types,
+        metadata.scope.to_string(),
+        metadata.name,
+        metadata.uri,
+        metadata.software_id,
+        metadata.software_version,
+        metadata.application_type,
+    ]);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text.to_string().as_bytes()))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::presented(token.trim()))
+}

@@ -1,0 +1,61 @@
+//! The revocation endpoint (RFC 7009). Either token ends the whole connection: a client that lets go of one
+//! has no use for the other, and "Disconnect" must mean it (V-01).
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::app::App;
+use crate::app::client_auth::authenticate;
+use crate::crypto::jwt::{TokenRefusal, verify};
+use crate::http::body;
+use crate::http::respond::Rejection;
+use crate::model::id::{ClientId, GrantId};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+
+/// `POST` at the revocation endpoint.
+pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
+    let outcome = serve(&app, request).await;
+    app.edge.json("revoke", outcome)
+}
+
+async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
+    let (parts, body) = request.into_parts();
+    let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;
+    let now = app.clock.now();
+    let token = params.required("token")?;
+    let found = find(app, token, now).await?;
+    let fallback = found.as_ref().map(|(_, client_id)| client_id.clone());
+    let client = authenticate(app, &parts.headers, &params, fallback).await?;
+    if let Some((grant, owner)) = found {
+        // RFC 7009 §2.1: only the client that the token was issued to; others learn nothing and change nothing.
+        if owner == client.id {
+            let ended = app.store.revoke_grant(&grant, "revoked by the client", now).await?;
+            tracing::info!(client = %client.id, %grant, ended, "revoked");
+        } else {
+            tracing::warn!(client = %client.id, %owner, "tried to revoke another client's token");
+        }
+    }
+    // RFC 7009 §2.2: also for a token that is unknown or dead.
+    Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response())
+}
+
+/// The grant that a token is from, and its client. The hint is not needed: the two kinds look different.
+async fn find(app: &App, token: &str, now: Timestamp) -> Result<Option<(GrantId, ClientId)>, Rejection> {
+    if let Some(stored) = app.store.find_refresh_token(&Secret::presented(token).hash()).await? {
+        return Ok(Some((stored.grant.id, stored.grant.client_id)));
+    }
+    match verify(token, &app.keys, &app.issuer, &app.resource, now) {
+        Ok(claims) => Ok(Some((GrantId::new(claims.grant), ClientId::new(claims.client_id)))),
+        Err(
+            TokenRefusal::Malformed
+            | TokenRefusal::UnknownKey
+            | TokenRefusal::BadSignature
+            | TokenRefusal::WrongIssuer { .. }
+            | TokenRefusal::WrongAudience { .. }
+            | TokenRefusal::Expired
+            | TokenRefusal::NotYetValid,
+        ) => Ok(None),
+    }
+}

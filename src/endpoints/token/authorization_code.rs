@@ -1,0 +1,60 @@
+//! `grant_type=authorization_code` (OAuth 2.1 §4.1.3).
+
+use axum::response::Response;
+
+use super::respond;
+use crate::app::App;
+use crate::http::respond::Rejection;
+use crate::model::client::Client;
+use crate::model::grant::{Grant, Redemption};
+use crate::model::secret::{Secret, SecretKind};
+use crate::model::time::Timestamp;
+use crate::oauth::error::ErrorCode;
+use crate::oauth::token::CodeRequest;
+use crate::store::Redeem;
+
+pub(super) async fn redeem(
+    app: &App, client: &Client, request: &CodeRequest, now: Timestamp,
+) -> Result<Response, Rejection> {
+    let code_hash = Secret::presented(&request.code).hash();
+    let Some(code) = app.store.find_code(&code_hash).await? else {
+        return Err(Redemption::Unknown.refusal().into());
+    };
+    // A redeemed code of this client goes on to the store, which takes its grant down (RFC 9700 §4.5). All
+    // else is judged first and burns nothing: a stolen code without its verifier must not cost the rightful
+    // client its own.
+    if (code.redeemed_at.is_none() || code.grant.client_id != client.id)
+        && let Err(refusal) = code.accepts(request, &client.id)
+    {
+        if refusal.code == ErrorCode::InvalidGrant {
+            app.store.count_code_attempt(&code_hash).await?;
+        }
+        return Err(refusal.into());
+    }
+    let tokens = &app.config.tokens;
+    let grant = Grant { expires_at: now.plus(tokens.refresh_absolute_ttl), ..code.grant };
+    // Signed before anything is spent: if it fails, the code is still good (D5).
+    let access = app.mint.issue(&grant, &grant.scope, now)?;
+    let refresh = tokens.refresh.then(|| app.random.secret(SecretKind::RefreshToken));
+    let refresh_expires_at = now.plus(tokens.refresh_idle_ttl).min(grant.expires_at);
+    let redemption = app
+        .store
+        .redeem_code(&Redeem {
+            code_hash: &code_hash,
+            refresh: refresh.as_ref().map(|secret| (secret.hash(), refresh_expires_at)),
+            grant_expires_at: grant.expires_at,
+            now,
+        })
+        .await?;
+    match redemption {
+        Redemption::Redeemed => {
+            tracing::info!(client = %client.id, grant = %grant.id, scope = %grant.scope, "code redeemed");
+            respond(&access, &grant.scope, refresh.as_ref())
+        }
+        Redemption::Replayed => {
+            tracing::warn!(client = %client.id, grant = %grant.id, "code replayed: the grant is revoked");
+            Err(redemption.refusal().into())
+        }
+        Redemption::Unknown => Err(redemption.refusal().into()),
+    }
+}

@@ -1,0 +1,81 @@
+//! The token endpoint (OAuth 2.1 §3.2): one pipeline, one file for each grant.
+
+mod authorization_code;
+mod refresh_token;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::app::client_auth::authenticate;
+use crate::http::address::Network;
+use crate::http::body;
+use crate::http::respond::{Rejection, json};
+use crate::model::id::ClientId;
+use crate::model::secret::Secret;
+use crate::oauth::error::Refusal;
+use crate::oauth::scope::Scope;
+use crate::oauth::token::TokenRequest;
+use crate::tokens::AccessToken;
+
+/// A token response (RFC 6749 §5.1). `scope` always stands in it: what was granted may differ from what was
+/// asked.
+#[derive(Serialize)]
+struct TokenResponse<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: i64,
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+}
+
+/// `POST` at the token endpoint.
+pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
+    let outcome = serve(&app, request).await;
+    app.edge.json("token", outcome)
+}
+
+async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
+    let (parts, body) = request.into_parts();
+    if let Some(limits) = &app.limits {
+        let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
+        limits.token.check(network).map_err(|wait| Rejection::TooMany { wait })?;
+    }
+    // OAuth 2.1 §3.2.2: parameters belong into the body; in the URL they end up in logs.
+    if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+        return Err(Refusal::invalid_request("send parameters in the body, not in the URL").into());
+    }
+    let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;
+    let now = app.clock.now();
+    let request = TokenRequest::parse(&params, app.config.tokens.refresh);
+    let fallback = match &request {
+        Ok(TokenRequest::RefreshToken(refresh)) if params.first("client_id").is_none() => {
+            owner_of(app, &refresh.refresh_token).await?
+        }
+        _ => None,
+    };
+    let client = authenticate(app, &parts.headers, &params, fallback).await?;
+    match request? {
+        TokenRequest::AuthorizationCode(request) => authorization_code::redeem(app, &client, &request, now).await,
+        TokenRequest::RefreshToken(request) => refresh_token::rotate(app, &client, &request, now).await,
+    }
+}
+
+async fn owner_of(app: &App, refresh_token: &str) -> Result<Option<ClientId>, Rejection> {
+    let stored = app.store.find_refresh_token(&Secret::presented(refresh_token).hash()).await?;
+    Ok(stored.map(|stored| stored.grant.client_id))
+}
+
+fn respond(access: &AccessToken, scope: &Scope, refresh: Option<&Secret>) -> Result<Response, Rejection> {
+    let body = TokenResponse {
+        access_token: &access.token,
+        token_type: "Bearer",
+        expires_in: access.expires_in,
+        scope: scope.to_string(),
+        refresh_token: refresh.map(Secret::expose),
+    };
+    Ok(json(StatusCode::OK, &body)?)
+}

@@ -1,0 +1,57 @@
+//! `grant_type=refresh_token` (OAuth 2.1 §4.3): rotation with a grace window.
+
+use axum::response::Response;
+
+use super::respond;
+use crate::app::App;
+use crate::http::respond::Rejection;
+use crate::model::client::Client;
+use crate::model::grant::{Rotation, check_resource};
+use crate::model::secret::Secret;
+use crate::model::time::Timestamp;
+use crate::oauth::token::{RefreshRequest, narrow};
+use crate::store::Rotate;
+
+pub(super) async fn rotate(
+    app: &App, client: &Client, request: &RefreshRequest, now: Timestamp,
+) -> Result<Response, Rejection> {
+    let presented = Secret::presented(&request.refresh_token);
+    let old = presented.hash();
+    let stored = app.store.find_refresh_token(&old).await?;
+    let Some(stored) = stored.filter(|stored| stored.grant.client_id == client.id) else {
+        return Err(Rotation::Unknown.refusal().into());
+    };
+    // Judged before anything is spent: a request that fails here may be mended and sent again (D5).
+    check_resource(&stored.grant.resource, &request.resources)?;
+    let scope = narrow(request.scope.as_ref(), &stored.grant.scope, &app.rules.scope)?;
+    let access = app.mint.issue(&stored.grant, &scope, now)?;
+    let successor = app.master.refresh_successor(&presented);
+    let tokens = &app.config.tokens;
+    let rotation = app
+        .store
+        .rotate_refresh_token(&Rotate {
+            old: &old,
+            new: &successor.hash(),
+            new_expires_at: now.plus(tokens.refresh_idle_ttl).min(stored.grant.expires_at),
+            grace_began_at: now.minus(tokens.refresh_grace),
+            grace_uses: i64::from(tokens.refresh_grace_uses),
+            now,
+        })
+        .await?;
+    let grant = &stored.grant.id;
+    match rotation {
+        Rotation::Rotated => {
+            tracing::info!(client = %client.id, %grant, "token refreshed");
+            respond(&access, &scope, Some(&successor))
+        }
+        Rotation::Repeated => {
+            tracing::info!(client = %client.id, %grant, "refresh repeated inside the grace window: the same successor");
+            respond(&access, &scope, Some(&successor))
+        }
+        Rotation::Replayed => {
+            tracing::warn!(client = %client.id, %grant, "refresh token replayed: the grant is revoked");
+            Err(rotation.refusal().into())
+        }
+        Rotation::Unknown => Err(rotation.refusal().into()),
+    }
+}

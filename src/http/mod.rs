@@ -1,0 +1,8 @@
+//! The shell around the endpoints: how requests are read and in which form answers leave.
+
+pub(crate) mod address;
+pub(crate) mod body;
+pub(crate) mod cookie;
+pub(crate) mod limit;
+pub(crate) mod page;
+pub(crate) mod respond;

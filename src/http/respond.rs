@@ -1,0 +1,332 @@
+//! The forms in which answers leave: JSON, redirect, page. (The fourth, the bearer challenge, is the resource
+//! half's own.) An endpoint returns a [`Rejection`] or a [`PageRejection`], and the edge gives it its form,
+//! logs it once and puts a reference id on what is our fault.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+
+use super::page::{Page, Problem};
+use crate::crypto::jwt::SigningFailed;
+use crate::crypto::password::HashingFailed;
+use crate::crypto::random::Random;
+use crate::oauth::error::{ErrorCode, Refusal};
+use crate::store::{AccountError, StoreError};
+
+/// Our fault. Never told apart to the outside, never blamed on the client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A token could not be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningFailed),
+    /// A password could not be hashed.
+    #[error(transparent)]
+    Hashing(#[from] HashingFailed),
+    /// An answer could not be written.
+    #[error("an answer could not be built: {0}")]
+    Answer(&'static str),
+}
+
+/// Why a request that is answered in JSON was not granted.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// The request's fault.
+    Refused(Refusal),
+    /// The request's fault, and the client had used the `Authorization` header (RFC 6749 §5.2).
+    RefusedBasic(Refusal),
+    /// The bearer token of a registration is wrong (RFC 7592 §2, RFC 6750 §3).
+    RefusedBearer(Refusal),
+    /// Not allowed (RFC 7592 §2.2).
+    Forbidden(Refusal),
+    /// The body is larger than this endpoint reads.
+    TooLarge {
+        /// What it reads, in bytes.
+        limit: usize,
+    },
+    /// Too many requests.
+    TooMany {
+        /// When to try again.
+        wait: Duration,
+    },
+    /// Our fault.
+    Failed(Failure),
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl<E: Into<Failure>> From<E> for Rejection {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Rejection {
+    /// The same trouble with a form that a page had shown.
+    pub(crate) fn into_page(self) -> PageRejection {
+        match self {
+            Self::Failed(failure) => PageRejection::Failed(failure),
+            Self::TooMany { wait } => PageRejection::TooMany { wait },
+            Self::TooLarge { .. }
+            | Self::Refused(_)
+            | Self::RefusedBasic(_)
+            | Self::RefusedBearer(_)
+            | Self::Forbidden(_) => Trouble {
+                status: StatusCode::BAD_REQUEST,
+                title: "The form can't be read".to_owned(),
+                happened: "What your browser sent is not the form of this page.".to_owned(),
+                to_do: vec!["Go back, reload the page and try again.".to_owned()],
+                ..Trouble::default()
+            }
+            .into(),
+        }
+    }
+}
+
+/// What a person sees when a page can't do what they came for.
+#[derive(Debug)]
+pub(crate) enum PageRejection {
+    /// Something about the request or its time.
+    Problem(Box<Trouble>),
+    /// Too many requests.
+    TooMany {
+        /// When to try again.
+        wait: Duration,
+    },
+    /// Our fault.
+    Failed(Failure),
+}
+
+/// A page of trouble: what happened, what came in, what was expected, what to do.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    pub(crate) status: StatusCode,
+    pub(crate) title: String,
+    pub(crate) happened: String,
+    pub(crate) received: Option<String>,
+    pub(crate) expected: Option<String>,
+    pub(crate) to_do: Vec<String>,
+    /// For the log only.
+    pub(crate) detail: String,
+}
+
+impl From<Trouble> for PageRejection {
+    fn from(trouble: Trouble) -> Self {
+        Self::Problem(Box::new(trouble))
+    }
+}
+
+impl<E: Into<Failure>> From<E> for PageRejection {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What the edge needs to give rejections their form.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    /// What the operator calls this server.
+    pub(crate) service: String,
+    /// Where reference ids come from.
+    pub(crate) random: Random,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    error_description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+}
+
+/// How long clients are asked to wait when the database is away.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+impl Edge {
+    /// Gives a JSON endpoint's outcome its form.
+    pub(crate) fn json(&self, endpoint: &'static str, outcome: Result<Response, Rejection>) -> Response {
+        let rejection = match outcome {
+            Ok(response) => return response,
+            Err(rejection) => rejection,
+        };
+        let (status, refusal, challenge) = match rejection {
+            Rejection::Failed(failure) => return self.failed_json(endpoint, &failure),
+            Rejection::TooMany { wait } => {
+                let text = format!("too many requests; try again in {} seconds", seconds(wait));
+                tracing::warn!(endpoint, "refused: rate limit");
+                let mut response = error_json(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", &text, None);
+                retry_after(&mut response, seconds(wait));
+                return response;
+            }
+            Rejection::TooLarge { limit } => {
+                let refusal = Refusal::invalid_request(format!("the body is larger than the {limit} bytes that are read here"));
+                (StatusCode::PAYLOAD_TOO_LARGE, refusal, None)
+            }
+            Rejection::RefusedBasic(refusal) => {
+                let challenge = HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\"");
+                (StatusCode::UNAUTHORIZED, refusal, Some(challenge))
+            }
+            Rejection::RefusedBearer(refusal) => {
+                (StatusCode::UNAUTHORIZED, refusal, Some(HeaderValue::from_static("Bearer error=\"invalid_token\"")))
+            }
+            Rejection::Forbidden(refusal) => (StatusCode::FORBIDDEN, refusal, None),
+            // RFC 6749 §5.2: invalid_client is 401, all else 400.
+            Rejection::Refused(refusal) if refusal.code == ErrorCode::InvalidClient => (StatusCode::UNAUTHORIZED, refusal, None),
+            Rejection::Refused(refusal) => (StatusCode::BAD_REQUEST, refusal, None),
+        };
+        tracing::info!(endpoint, error = refusal.code.as_str(), description = refusal.description, detail = refusal.detail, "refused");
+        let mut response = error_json(status, refusal.code.as_str(), &refusal.description, None);
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    fn failed_json(&self, endpoint: &'static str, failure: &Failure) -> Response {
+        let reference = self.random.reference();
+        tracing::error!(endpoint, reference, error = %failure, "failed");
+        let (status, code) = status_of(failure);
+        let text = format!("this server has a problem; nothing was changed, try again; reference {reference}");
+        let mut response = error_json(status, code, &text, Some(&reference));
+        retry_after(&mut response, RETRY_AFTER_SECONDS);
+        response
+    }
+
+    /// Gives a page's outcome its form.
+    pub(crate) fn page(&self, endpoint: &'static str, outcome: Result<Response, PageRejection>) -> Response {
+        let rejection = match outcome {
+            Ok(response) => return response,
+            Err(rejection) => rejection,
+        };
+        let reference = self.random.reference();
+        let (trouble, wait) = match rejection {
+            PageRejection::Problem(trouble) => {
+                tracing::info!(endpoint, reference, title = trouble.title, detail = trouble.detail, "showed a problem page");
+                (*trouble, None)
+            }
+            PageRejection::TooMany { wait } => {
+                tracing::warn!(endpoint, reference, "refused: rate limit");
+                let trouble = Trouble {
+                    status: StatusCode::TOO_MANY_REQUESTS,
+                    title: "Too many requests".to_owned(),
+                    happened: "More requests came from your network than this server takes in a minute.".to_owned(),
+                    to_do: vec![format!("Wait {} seconds, then reload this page.", seconds(wait))],
+                    ..Trouble::default()
+                };
+                (trouble, Some(seconds(wait)))
+            }
+            PageRejection::Failed(failure) => {
+                tracing::error!(endpoint, reference, error = %failure, "failed");
+                let trouble = Trouble {
+                    status: status_of(&failure).0,
+                    title: "This server has a problem".to_owned(),
+                    happened: "It is not your fault, and nothing was changed.".to_owned(),
+                    to_do: vec![
+                        "Wait a moment, then reload this page.".to_owned(),
+                        "If it stays, tell the administrator the reference below.".to_owned(),
+                    ],
+                    ..Trouble::default()
+                };
+                (trouble, Some(RETRY_AFTER_SECONDS))
+            }
+        };
+        let page = Problem {
+            service: self.service.clone(),
+            status: trouble.status.as_u16(),
+            title: trouble.title,
+            happened: trouble.happened,
+            received: trouble.received,
+            expected: trouble.expected,
+            to_do: trouble.to_do,
+            reference,
+        };
+        let mut response = Page(trouble.status, page).into_response();
+        if let Some(wait) = wait {
+            retry_after(&mut response, wait);
+        }
+        response
+    }
+}
+
+fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
+    match failure {
+        Failure::Store(StoreError::Database(_)) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        Failure::Store(StoreError::Corrupt { .. }) | Failure::Signing(_) | Failure::Hashing(_) | Failure::Answer(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
+        }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Store(error) => Self::Store(error),
+            AccountError::NameTaken | AccountError::LinkUsed => Self::Answer("an account error that is the person's"),
+        }
+    }
+}
+
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(1)
+}
+
+fn retry_after(response: &mut Response, seconds: u64) {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+/// A JSON answer that no cache keeps (OAuth 2.1 §3.2.3).
+pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Response, Failure> {
+    let body = serde_json::to_vec(body).map_err(|_| Failure::Answer("JSON"))?;
+    Ok(no_store(status, body))
+}
+
+fn no_store(status: StatusCode, body: Vec<u8>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::PRAGMA, "no-cache"),
+    ];
+    (status, headers, body).into_response()
+}
+
+fn error_json(status: StatusCode, error: &str, error_description: &str, reference: Option<&str>) -> Response {
+    let body = ErrorBody { error, error_description, reference };
+    no_store(status, serde_json::to_vec(&body).unwrap_or_default())
+}
+
+/// The JSON answer for a place where there is nothing.
+pub(crate) fn not_found(text: &str) -> Response {
+    error_json(StatusCode::NOT_FOUND, "not_found", text, None)
+}
+
+/// The JSON answer for a method that an endpoint does not take.
+pub(crate) fn method_not_allowed(text: &str) -> Response {
+    error_json(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", text, None)
+}
+
+/// A redirect with 303: whatever the request's method was, the next one is GET (RFC 9700 §4.12).
+pub(crate) fn see_other(location: &str) -> Result<Response, Failure> {
+    let location = HeaderValue::from_str(location).map_err(|_| Failure::Answer("Location"))?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+/// Adds a `Set-Cookie` header.
+pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}

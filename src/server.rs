@@ -1,0 +1,226 @@
+//! The one route table, the layers around it, and serving until told to stop.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, Method};
+use axum::response::Response;
+use axum::routing::{MethodRouter, any, get, post};
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+use crate::account;
+use crate::app::App;
+use crate::config::Tool;
+use crate::endpoints::{authorize, consent, discovery, document, health, login, register, revoke, setup, token};
+use crate::http::respond::{method_not_allowed, not_found};
+use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
+use crate::model::id::UserId;
+use crate::oauth::metadata::protected_resource_url;
+use crate::oauth::scope::{Scope, ScopeToken};
+use crate::store::Store;
+
+/// How often other replicas' changes are looked for: revocations must bite within a second.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// How often what has had its time is forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long requests under way may take to end after the signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Every path of the server with what serves it.
+pub fn router(app: &App) -> Router {
+    let paths = &app.config.paths;
+    let mut api = Router::new()
+        .merge(both(&paths.token, post(token::handle).fallback(only_post)))
+        .merge(both(&paths.revoke, post(revoke::handle).fallback(only_post)))
+        .route(&paths.jwks, get(discovery::jwks))
+        .route("/.well-known/{*rest}", any(discovery::unknown))
+        .route("/.well-known", any(discovery::unknown));
+    for (path, body) in discovery::documents(app) {
+        api = api.route(&path, get(async move || discovery::document(body)));
+    }
+    if let Some(path) = &app.paths.register {
+        api = api.merge(both(path, post(register::create).fallback(only_post))).route(
+            &format!("{path}/{{client_id}}"),
+            get(register::manage).put(register::manage).delete(register::manage).fallback(only_post),
+        );
+    }
+    let mut pages = Router::new()
+        .merge(both(&paths.authorize, get(authorize::handle).post(authorize::handle)))
+        .route(&paths.login, get(login::handle).post(login::handle))
+        .route(&paths.consent, get(consent::handle).post(consent::handle))
+        .route(&paths.setup, get(setup::handle).post(setup::handle))
+        .route(&paths.account, get(account::show))
+        .route(&format!("{}/connections/{{id}}/revoke", paths.account), post(account::disconnect))
+        .route(&paths.logout, post(account::logout))
+        .route(&format!("{}/{{*id}}", paths.docs), get(document::handle));
+    // D-21: clients that read no metadata guess these at the root.
+    let taken: Vec<&str> = paths.all().into_iter().map(|(_, path)| path).collect();
+    let free = |path: &str| !taken.contains(&path);
+    if free("/authorize") {
+        pages = pages.merge(both("/authorize", get(authorize::handle).post(authorize::handle)));
+    }
+    if free("/token") {
+        api = api.merge(both("/token", post(token::handle).fallback(only_post)));
+    }
+    if free("/register") && app.paths.register.is_some() {
+        api = api.merge(both("/register", post(register::create).fallback(only_post)));
+    }
+    let state = mcp_state(app);
+    let protected = Router::new()
+        .merge(both(&paths.mcp, any(mcp::handle)))
+        .with_state(state.clone());
+    // A5: some clients send MCP to the bare origin; people who open it get the start page.
+    let root = Router::new().route("/", post(mcp::handle).with_state(state));
+    let api = api.with_state(app.clone()).merge(protected).merge(root).layer(cors());
+    Router::new()
+        .route("/", get(account::landing))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .merge(pages)
+        .with_state(app.clone())
+        .merge(api)
+        .fallback(nothing_here)
+        .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
+}
+
+/// A path with and without a slash at its end: a POST that is redirected loses its body (D-22).
+fn both<S: Clone + Send + Sync + 'static>(path: &str, handler: MethodRouter<S>) -> Router<S> {
+    Router::new().route(path, handler.clone()).route(&format!("{path}/"), handler)
+}
+
+async fn only_post() -> Response {
+    method_not_allowed("this endpoint takes POST")
+}
+
+async fn nothing_here() -> Response {
+    not_found("there is nothing at this address; GET / says what this server is")
+}
+
+/// CORS for everything that programs call from a browser page; not for the pages (S-13, B-22). No cookies are
+/// involved, so any origin may ask; the MCP endpoint judges origins itself.
+fn cors() -> CorsLayer {
+    let expose = ["www-authenticate", "mcp-session-id", "mcp-protocol-version", "retry-after"];
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(expose.map(HeaderName::from_static))
+        .max_age(Duration::from_secs(3600))
+}
+
+#[derive(Clone)]
+struct PanicAnswer(App);
+
+impl tower_http::catch_panic::ResponseForPanic for PanicAnswer {
+    type ResponseBody = axum::body::Body;
+
+    fn response_for_panic(&mut self, _: Box<dyn std::any::Any + Send>) -> axum::http::Response<Self::ResponseBody> {
+        let failure = crate::http::respond::Failure::Answer("a handler panicked");
+        self.0.edge.json("server", Err(failure.into()))
+    }
+}
+
+fn mcp_state(app: &App) -> McpState {
+    let tool = |tool: &Tool| {
+        tool.enabled.then(|| tool.scopes.iter().filter_map(|text| ScopeToken::parse(text).ok()).collect::<Scope>())
+    };
+    let tools = &app.config.tools;
+    McpState::new(McpSettings {
+        issuer: app.issuer.clone(),
+        resource: app.resource.clone(),
+        resource_metadata: protected_resource_url(&app.issuer, &app.paths),
+        name: app.config.name.clone(),
+        initial_scope: app.offer.default_scope.clone(),
+        tools: ToolSettings { whoami: tool(&tools.whoami), search: tool(&tools.search), fetch: tool(&tools.fetch) },
+        allowed_hosts: app.config.mcp.allowed_hosts.clone(),
+        allowed_origins: app.config.mcp.allowed_origins.clone(),
+        body_limit: app.config.limits.mcp_body_bytes,
+        keys: Arc::clone(&app.keys),
+        revocations: Arc::clone(&app.revocations),
+        clock: app.clock.clone(),
+        library: app.library.clone(),
+        directory: Arc::new(StoreDirectory(app.store.clone())),
+    })
+}
+
+/// The resource half's one question to the accounts: what a person is called.
+struct StoreDirectory(Store);
+
+impl Directory for StoreDirectory {
+    fn person<'a>(&'a self, sub: &'a str) -> Pin<Box<dyn Future<Output = Option<Person>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.0.find_user(&UserId::new(sub)).await {
+                Ok(user) => user.map(|user| Person {
+                    id: user.id.to_string(),
+                    name: user.display_name,
+                    login: user.username.as_str().to_owned(),
+                }),
+                Err(error) => {
+                    tracing::error!(%error, "a name could not be looked up");
+                    None
+                }
+            }
+        })
+    }
+}
+
+/// Serves on `listener` until `shutdown` resolves; then requests under way are finished, for a while.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = router(&app).into_make_service_with_connect_info::<SocketAddr>();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let poller = tokio::spawn(every(POLL_EVERY, stopped.clone(), app.clone(), |app| async move { app.poll().await }));
+    let sweeper = tokio::spawn(every(SWEEP_EVERY, stopped.clone(), app.clone(), |app| async move { app.sweep().await }));
+    let signal = async move {
+        shutdown.await;
+        let _ = stop.send(true);
+    };
+    let mut draining = stopped;
+    let server = axum::serve(listener, router).with_graceful_shutdown(signal);
+    let outcome = tokio::select! {
+        outcome = server => outcome,
+        () = async { let _ = draining.wait_for(|stopped| *stopped).await; tokio::time::sleep(DRAIN).await } => {
+            tracing::warn!("some requests did not end in time and were cut off");
+            Ok(())
+        }
+    };
+    let _ = tokio::join!(poller, sweeper);
+    app.store().close().await;
+    outcome
+}
+
+/// Runs background work again and again. A database that is away is reported once, and once when it is back.
+async fn every<F, Fut>(span: Duration, mut stopped: tokio::sync::watch::Receiver<bool>, app: App, work: F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = Result<(), crate::app::BuildError>>,
+{
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = tokio::time::sleep(span) => {}
+        }
+        match work(app.clone()).await {
+            Ok(()) if failing => {
+                failing = false;
+                tracing::info!("background work goes on again");
+            }
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!(%error, "background work fails; it is tried again");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}

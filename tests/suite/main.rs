@@ -1,0 +1,43 @@
+//! Drives the server over HTTP, on SQLite and PostgreSQL: one module for each endpoint or theme. Test names are
+//! rules; doc lines cite the requirement.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod browser;
+mod connector;
+mod layers;
+mod server;
+
+mod smoke;
+
+/// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
+macro_rules! on_both_databases {
+    ($($(#[$attribute:meta])* async fn $name:ident($database:ident) $body:block)+) => {
+        $(
+            $(#[$attribute])*
+            mod $name {
+                #[allow(unused_imports, reason = "a test need not use all of its module")]
+                use super::*;
+
+                async fn test($database: crate::server::Database) $body
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn sqlite() {
+                    test(crate::server::Database::Sqlite).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn postgres() {
+                    test(crate::server::Database::Postgres).await;
+                }
+            }
+        )+
+    };
+}
+pub(crate) use on_both_databases;

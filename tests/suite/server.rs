@@ -1,0 +1,197 @@
+//! A real server on a real socket, with a clock that the test moves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use portcullis::app::App;
+use portcullis::config::Config;
+use portcullis::crypto::password::Passwords;
+use portcullis::crypto::random::Random;
+use portcullis::model::id::UserId;
+use portcullis::model::time::{Clock, Timestamp};
+use portcullis::model::user::{Role, Username};
+use portcullis::store::{NewUser, Store};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Where the clock of every test begins.
+pub const START: i64 = 1_800_000_000;
+/// The user that every server has, and their password.
+pub const USER: &str = "ada";
+pub const PASSWORD: &str = "correct horse battery";
+/// A master key, the same for all replicas.
+const MASTER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+
+/// Which engine a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// A database of the test's own, gone when dropped.
+#[derive(Clone)]
+pub struct OwnDatabase {
+    pub url: String,
+    _folder: Option<Arc<Folder>>,
+}
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn unique() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    format!("{}_{nanos}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl OwnDatabase {
+    /// A fresh SQLite file or a fresh PostgreSQL schema.
+    pub async fn new(database: Database) -> Self {
+        match database {
+            Database::Sqlite => {
+                let folder = std::env::temp_dir().join(format!("portcullis_{}", unique()));
+                std::fs::create_dir_all(&folder).unwrap();
+                let url = format!("sqlite://{}/test.db", folder.display());
+                Self { url, _folder: Some(Arc::new(Folder(folder))) }
+            }
+            Database::Postgres => {
+                let base = std::env::var("PORTCULLIS_TEST_POSTGRES").expect(
+                    "PORTCULLIS_TEST_POSTGRES names a PostgreSQL server for tests; `make test` starts one and sets it",
+                );
+                let schema = format!("test_{}", unique());
+                let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&base).await.unwrap();
+                let sql = format!("create schema {schema}");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+                let separator = if base.contains('?') { '&' } else { '?' };
+                Self { url: format!("{base}{separator}options=-c%20search_path%3D{schema}"), _folder: None }
+            }
+        }
+    }
+}
+
+/// A running server.
+pub struct TestServer {
+    pub app: App,
+    /// `http://127.0.0.1:port`, the issuer.
+    pub origin: String,
+    pub database: OwnDatabase,
+    hand: Arc<AtomicI64>,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// A server with default settings, without rate limits.
+    pub async fn start(database: Database) -> Self {
+        Self::with(database, &[]).await
+    }
+
+    /// A server with some settings changed: `("PORTCULLIS__TOKENS__REFRESH", "false")`.
+    pub async fn with(database: Database, settings: &[(&str, &str)]) -> Self {
+        let database = OwnDatabase::new(database).await;
+        let server = Self::on(database, settings, None).await;
+        server.add_user(USER, PASSWORD, Role::User).await;
+        server
+    }
+
+    /// A server on a database that exists. With `public_url` it is a replica behind that address.
+    pub async fn on(database: OwnDatabase, settings: &[(&str, &str)], public_url: Option<&str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let origin = public_url.map_or(own, str::to_owned);
+        let mut env: Vec<(String, String)> = [
+            ("PORTCULLIS__PUBLIC_URL", origin.as_str()),
+            ("PORTCULLIS__DATABASE__URL", &database.url),
+            ("PORTCULLIS__DATABASE__MAX_CONNECTIONS", "4"),
+            ("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY),
+            ("PORTCULLIS__PASSWORDS__MEMORY_KIB", "64"),
+            ("PORTCULLIS__PASSWORDS__ITERATIONS", "1"),
+            ("PORTCULLIS__LIMITS__ENABLED", "false"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        for (name, value) in settings {
+            env.retain(|(own, _)| own != name);
+            env.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let config = Config::load(None, env).unwrap();
+        let store =
+            Store::connect(&config.database.url, config.database.max_connections, config.database.acquire_timeout)
+                .await
+                .unwrap();
+        store.migrate().await.unwrap();
+        let (clock, hand) = Clock::settable(START);
+        let app = App::build(config, store, clock, Random::system()).await.unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = app.clone();
+        let task = tokio::spawn(async move {
+            portcullis::server::serve(listener, serving, async { drop(stopped.await) }).await.unwrap();
+        });
+        Self { app, origin, database, hand, stop: Some(stop), task: Some(task) }
+    }
+
+    /// Makes an account.
+    pub async fn add_user(&self, name: &str, password: &str, role: Role) -> UserId {
+        let passwords = Passwords::new(64, 1, 2).unwrap();
+        let user = NewUser {
+            id: Random::system().user_id(),
+            username: Username::parse(name).unwrap(),
+            display_name: format!("{name} the tester"),
+            password_hash: passwords.hash(password.to_owned()).await.unwrap(),
+            role,
+            created_at: Timestamp(START),
+        };
+        self.app.store().insert_user(&user).await.unwrap();
+        user.id
+    }
+
+    /// The id of an account.
+    pub async fn user_id(&self, name: &str) -> UserId {
+        self.app.store().find_user_by_name(&Username::parse(name).unwrap()).await.unwrap().unwrap().id
+    }
+
+    /// What time it is there.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.hand.load(Ordering::SeqCst))
+    }
+
+    /// Moves the clock, and lets the server notice what changed elsewhere.
+    pub async fn advance(&self, seconds: i64) {
+        self.hand.fetch_add(seconds, Ordering::SeqCst);
+        self.app.poll().await.unwrap();
+    }
+
+    /// An absolute URL of this server.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    /// The MCP endpoint: the resource.
+    pub fn mcp(&self) -> String {
+        self.url("/mcp")
+    }
+
+    /// Stops the server and starts another on the same database and port-independent issuer.
+    pub async fn stop(mut self) -> OwnDatabase {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(task) = self.task.take() {
+            task.await.unwrap();
+        }
+        self.database.clone()
+    }
+}
+
+/// An HTTP client that neither follows redirects nor keeps cookies.
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
