@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clients::profile::Profiles;
 use crate::config::{Config, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
-use crate::crypto::keys::{KeyError, KeyRing, StoredKey};
+use crate::crypto::keys::{self, KeyError, KeyRing};
 use crate::crypto::master::MasterKey;
 use crate::crypto::password::{HashingFailed, Passwords};
 use crate::crypto::random::Random;
@@ -21,6 +21,7 @@ use crate::http::cookie::Cookies;
 use crate::http::limit::Limit;
 use crate::http::respond::Edge;
 use crate::library::{Library, LibraryError};
+use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp, whole_seconds};
 use crate::oauth::client::RegistrationRules;
 use crate::oauth::issuer::Issuer;
@@ -232,7 +233,7 @@ pub fn next_key(
 ) -> Result<StoredKey, KeyError> {
     let generation = stored.last().map_or(0, |newest| newest.generation) + 1;
     let active_at = if stored.is_empty() { now } else { now.plus(config.keys.publish_ahead) };
-    StoredKey::generate(config.keys.algorithm, generation, now, active_at, master, random)
+    keys::generate(config.keys.algorithm, generation, now, active_at, master, random)
 }
 
 async fn first_keys(

@@ -137,7 +137,7 @@ pub fn verify(
 #[cfg(test)]
 mod tests {
     use super::{AccessTokenClaims, LEEWAY_SECONDS, TokenRefusal, sign, verify};
-    use crate::crypto::keys::{KeyRing, StoredKey};
+    use crate::crypto::keys::{KeyRing, generate};
     use crate::oauth::algorithm::Algorithm;
     use crate::crypto::master::MasterKey;
     use crate::crypto::random::Random;
@@ -207,7 +207,7 @@ mod tests {
 
     fn ring_with(algorithm: Algorithm, seed: u64) -> KeyRing {
         let (master, random) = (MasterKey::new(&[1; 32]), Random::seeded(seed));
-        KeyRing::open(&[StoredKey::generate(algorithm, 1, NOW, NOW, &master, &random).unwrap()], &master).unwrap()
+        KeyRing::open(&[generate(algorithm, 1, NOW, NOW, &master, &random).unwrap()], &master).unwrap()
     }
 
     /// B-08, RFC 8725 §2.1: `none`, HMAC with the public key, and another type are no access tokens.

@@ -15,6 +15,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 
 use super::master::MasterKey;
 use super::random::Random;
+use crate::model::key::StoredKey;
 use crate::model::time::Timestamp;
 use crate::oauth::algorithm::Algorithm;
 
@@ -25,23 +26,6 @@ pub(super) const fn jwt_algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorit
         Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
         Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
     }
-}
-
-/// A signing key as the store holds it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct StoredKey {
-    /// The key's id, in token headers and in the key set.
-    pub kid: String,
-    /// Counts up with each rotation; unique, so that replicas can't rotate twice at once.
-    pub generation: i64,
-    /// The registered name of its algorithm.
-    pub algorithm: String,
-    /// The private key, sealed by the master key.
-    pub sealed: String,
-    /// When it was made and published.
-    pub created_at: Timestamp,
-    /// From when on it signs. Verifiers have had since `created_at` to fetch it.
-    pub active_at: Timestamp,
 }
 
 /// Why keys can't be used.
@@ -69,19 +53,17 @@ pub enum KeyError {
     Generate,
 }
 
-impl StoredKey {
-    /// Makes a key of this generation.
-    ///
-    /// # Errors
-    /// When the system can't make one.
-    pub fn generate(
-        algorithm: Algorithm, generation: i64, now: Timestamp, active_at: Timestamp, master: &MasterKey, random: &Random,
-    ) -> Result<Self, KeyError> {
-        let kid = random.id("key_");
-        let der = private_der(algorithm).ok_or(KeyError::Generate)?;
-        let sealed = master.seal(&kid, &der)?;
-        Ok(Self { kid, generation, algorithm: algorithm.as_str().to_owned(), sealed, created_at: now, active_at })
-    }
+/// Makes a key of this generation.
+///
+/// # Errors
+/// When the system can't make one.
+pub fn generate(
+    algorithm: Algorithm, generation: i64, now: Timestamp, active_at: Timestamp, master: &MasterKey, random: &Random,
+) -> Result<StoredKey, KeyError> {
+    let kid = random.id("key_");
+    let der = private_der(algorithm).ok_or(KeyError::Generate)?;
+    let sealed = master.seal(&kid, &der)?;
+    Ok(StoredKey { kid, generation, algorithm: algorithm.as_str().to_owned(), sealed, created_at: now, active_at })
 }
 
 fn private_der(algorithm: Algorithm) -> Option<Vec<u8>> {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
-    DiscoverResult, ErrorCode, Implementation, JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
+    CompleteResult, ConstString, ContentBlock, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation,
+    JsonObject, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -99,6 +101,14 @@ fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| !version.has_initialize())
 }
 
+/// The answer for what this server doesn't offer: there is no such method (MCP 2026-07-28, discovery). Clients of older
+/// revisions ask without looking at the capabilities and show an error to people; they get an empty list.
+fn nothing_of<Method: ConstString, Nothing: Default>(
+    context: &RequestContext<RoleServer>,
+) -> Result<Nothing, ErrorData> {
+    if is_modern(context) { Err(ErrorData::method_not_found::<Method>()) } else { Ok(Nothing::default()) }
+}
+
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         self.config.clone()
@@ -136,6 +146,38 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let result = self.call(request, &context).await?;
         Ok(result.with_meta(self.result_meta(&context)).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        nothing_of::<ListPromptsRequestMethod, _>(&context)
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        nothing_of::<ListResourcesRequestMethod, _>(&context)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        nothing_of::<ListResourceTemplatesRequestMethod, _>(&context)
+    }
+
+    async fn complete(
+        &self,
+        _: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        nothing_of::<CompleteRequestMethod, _>(&context)
     }
 
     /// The library takes `server/discover` with members in `params` that it doesn't know for a custom request.

@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod client;
 pub mod grant;
 pub mod id;
+pub mod key;
 pub mod secret;
 pub mod time;
 pub mod user;

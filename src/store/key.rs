@@ -1,7 +1,7 @@
 //! `signing_key`: the sealed signing keys.
 
 use super::{Store, StoreError, read, transact, write};
-use crate::crypto::keys::StoredKey;
+use crate::model::key::StoredKey;
 use crate::model::time::Timestamp;
 
 impl Store {

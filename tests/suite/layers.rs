@@ -78,6 +78,30 @@ fn the_map_names_what_exists_and_nothing_else() {
     assert!(faults.is_empty(), "docs/ARCHITECTURE.md:\n{}\n", faults.join("\n"));
 }
 
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/threat-model.md")).expect("the page is readable");
+    let mut sources = Tree::read(&root().join("src")).unwrap().files;
+    sources.extend(Tree::read(&root().join("tests/suite")).unwrap().files);
+    let missing = missing_tests(&page, &sources);
+    assert!(missing.is_empty(), "docs/threat-model.md names tests that don't exist:\n{}\n", missing.join("\n"));
+}
+
+/// The names in paragraphs that begin with `Tests:` that are no function of `sources`.
+fn missing_tests(page: &str, sources: &[File]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for block in page.split("\n\n") {
+        let Some((_, tests)) = block.split_once("Tests: ") else { continue };
+        for name in tests.split('`').skip(1).step_by(2) {
+            let definition = format!("fn {name}(");
+            if !sources.iter().any(|file| file.text.contains(&definition)) {
+                missing.push(name.to_owned());
+            }
+        }
+    }
+    missing
+}
+
 /// The tree in the map: lines of a code block such as `  oauth/      L0 the vocabulary`, indented by two spaces.
 fn map_faults(map: &str, existing: &BTreeSet<&String>) -> Vec<String> {
     let mut faults = Vec::new();
@@ -478,6 +502,14 @@ mod tests {
     fn lines_are_told() {
         let found = faults("oauth/scope.rs", "//! Doc\n\nconst A: &str = \"\n\n\";\nuse crate::store::Store;\n");
         assert_eq!(found, ["src/oauth/scope.rs:6: oauth (L0) may not use store (L2)"]);
+    }
+
+    #[test]
+    fn tests_that_are_gone_are_found() {
+        let source = |text: &str| File { path: String::new(), module: Vec::new(), text: text.to_owned() };
+        let page = "**T1.** By `measure`.\nTests: `there`,\n`gone`.\n\nNothing of `other`.";
+        let sources = [source("fn there() {}"), source("fn gone_too() {}")];
+        assert_eq!(missing_tests(page, &sources), ["gone"]);
     }
 
     #[test]

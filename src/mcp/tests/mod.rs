@@ -18,10 +18,11 @@ use serde_json::{Value, json};
 
 use super::{Directory, McpSettings, McpState, Person, ToolSettings, handle};
 use crate::crypto::jwt::{self, AccessTokenClaims};
-use crate::crypto::keys::{KeyRing, StoredKey};
+use crate::crypto::keys::{KeyRing, generate};
 use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
 use crate::library::Library;
+use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp};
 use crate::oauth::algorithm::Algorithm;
 use crate::oauth::issuer::Issuer;
@@ -55,7 +56,7 @@ impl Directory for People {
 
 fn stored_key(master: &MasterKey, seed: u64) -> StoredKey {
     let (active, random) = (Timestamp(NOW - 1000), Random::seeded(seed));
-    StoredKey::generate(Algorithm::Es256, i64::try_from(seed).unwrap(), active, active, master, &random).unwrap()
+    generate(Algorithm::Es256, i64::try_from(seed).unwrap(), active, active, master, &random).unwrap()
 }
 
 impl Fixture {

@@ -159,6 +159,16 @@ async fn modern_mistakes_have_their_own_codes() {
     }
     let unknown = fixture.modern("no/such/method", json!({}), |_, _| {}).await;
     assert_eq!(unknown.code(), (404, -32601, json!(7)));
+    // What isn't declared isn't there; older clients ask all the same and get nothing.
+    for (method, nothing) in [
+        ("prompts/list", "prompts"),
+        ("resources/list", "resources"),
+        ("resources/templates/list", "resourceTemplates"),
+    ] {
+        assert_eq!(fixture.modern(method, json!({}), |_, _| {}).await.code(), (404, -32601, json!(7)), "{method}");
+        let asked = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
+        assert_eq!(fixture.legacy(None, &asked).await.result()[nothing], json!([]), "{method}");
+    }
     let nobody = fixture.modern("tools/call", json!({ "name": "nobody" }), |_, _| {}).await;
     assert_eq!(nobody.code(), (200, -32602, json!(7)));
     // ChatGPT asks for discovery first and falls back by the body of the answer (S-25).
