@@ -1,0 +1,39 @@
+# The commands of this project. `make` lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run fmt lint test test-rust test-clients bench image
+
+CARGO ?= cargo
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what the tests need beside Rust: a PostgreSQL, a browser, the clients
+	scripts/setup-test-deps.sh
+
+run: ## start the server as it starts for everybody: SQLite in ./data, http://localhost:8080
+	$(CARGO) run
+
+fmt: ## put the code into its form
+	$(CARGO) fmt
+
+lint: ## form, clippy without warnings, the direction of layers, licenses and sources of dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --test suite --quiet -- layers
+	scripts/deny.sh
+
+test: ## everything: unit tests, both databases, real clients in a real browser
+	scripts/test.sh rust clients
+
+test-rust: ## unit tests and the suite, on SQLite and PostgreSQL
+	scripts/test.sh rust
+
+test-clients: ## real MCP clients against the built binary
+	scripts/test.sh clients
+
+bench: ## how fast it is on this machine
+	$(CARGO) bench --locked
+
+image: ## the container image
+	docker build --tag portcullis .

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Runs the tests against a PostgreSQL of their own, which is stopped in the end whatever happens.
+#   scripts/test.sh [rust] [clients]
+# With PORTCULLIS_TEST_POSTGRES set, that server is used and left alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+what="${*:-rust clients}"
+case " $what " in
+*[!\ a-z]*) echo "usage: scripts/test.sh [rust] [clients]" >&2; exit 2 ;;
+esac
+
+scripts/setup-test-deps.sh
+
+if [ -z "${PORTCULLIS_TEST_POSTGRES:-}" ]; then
+    trap 'if [ -n "${PORTCULLIS_TEST_POSTGRES_DIR:-}" ]; then scripts/postgres-for-tests.sh stop; fi' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    settings="$(scripts/postgres-for-tests.sh start)"
+    # shellcheck disable=SC2163 # the script prints NAME=VALUE lines
+    while IFS= read -r setting; do export "$setting"; done <<<"$settings"
+fi
+
+for part in $what; do
+    case "$part" in
+    rust)
+        cargo test --locked
+        ;;
+    clients)
+        cargo build --locked
+        target="$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"
+        PORTCULLIS_BIN="$target/debug/portcullis" tests/clients/run.sh
+        ;;
+    *)
+        echo "scripts/test.sh: no part named '$part'; there are rust and clients" >&2
+        exit 2
+        ;;
+    esac
+done
