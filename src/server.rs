@@ -72,9 +72,7 @@ pub fn router(app: &App) -> Router {
         api = api.merge(both("/register", post(register::create).fallback(only_post)));
     }
     let state = mcp_state(app);
-    let protected = Router::new()
-        .merge(both(&paths.mcp, any(mcp::handle)))
-        .with_state(state.clone());
+    let protected = Router::new().merge(both(&paths.mcp, any(mcp::handle))).with_state(state.clone());
     // A5: some clients send MCP to the bare origin; people who open it get the start page.
     let root = Router::new().route("/", post(mcp::handle).with_state(state));
     let api = api.with_state(app.clone()).merge(protected).merge(root).layer(cors());
@@ -175,12 +173,15 @@ impl Directory for StoreDirectory {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
-    listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static,
+    listener: TcpListener,
+    app: App,
+    shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let router = router(&app).into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let poller = tokio::spawn(every(POLL_EVERY, stopped.clone(), app.clone(), |app| async move { app.poll().await }));
-    let sweeper = tokio::spawn(every(SWEEP_EVERY, stopped.clone(), app.clone(), |app| async move { app.sweep().await }));
+    let sweeper =
+        tokio::spawn(every(SWEEP_EVERY, stopped.clone(), app.clone(), |app| async move { app.sweep().await }));
     let signal = async move {
         shutdown.await;
         let _ = stop.send(true);

@@ -95,7 +95,8 @@ pub(crate) async fn logout(State(app): State<App>, request: Request) -> Response
 async fn logged_out(app: &App, request: Request) -> Result<Response, PageRejection> {
     let (parts, body) = request.into_parts();
     if let Some(visitor) = signed_in(app, &parts.headers, app.clock.now()).await? {
-        let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
+        let form =
+            body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
         check_form(app, Some(&visitor.hash), PURPOSE, &form)?;
     }
     Ok(browser::sign_out(app, &parts.headers, "/").await?)

@@ -14,7 +14,11 @@ use crate::store::Approval;
 impl App {
     /// Stores an approval with its code; of several clicks the first counts.
     pub(crate) async fn approve(
-        &self, authorization: &Authorization, session: &Session, scope: Scope, now: Timestamp,
+        &self,
+        authorization: &Authorization,
+        session: &Session,
+        scope: Scope,
+        now: Timestamp,
     ) -> Result<(), Failure> {
         let grant = Grant {
             id: self.random.grant_id(),

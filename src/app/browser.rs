@@ -52,14 +52,18 @@ impl BrowserCookie {
 
     /// Sets the cookie if it is new.
     pub(crate) fn attach(&self, app: &App, response: Response) -> Response {
-        let cookie =
-            self.new.as_ref().and_then(|secret| app.cookies.set(SecretKind::Browser, secret, BROWSER_SECONDS));
+        let cookie = self.new.as_ref().and_then(|secret| app.cookies.set(SecretKind::Browser, secret, BROWSER_SECONDS));
         with_cookie(response, cookie)
     }
 }
 
 /// Checks the hidden token of a form against the cookie that the browser sent with it (RFC 9700 §4.7).
-pub(crate) fn check_form(app: &App, cookie: Option<&SecretHash>, purpose: &str, form: &Params) -> Result<(), PageRejection> {
+pub(crate) fn check_form(
+    app: &App,
+    cookie: Option<&SecretHash>,
+    purpose: &str,
+    form: &Params,
+) -> Result<(), PageRejection> {
     let token = form.first("csrf").unwrap_or_default();
     if cookie.is_some_and(|cookie| app.master.form_token_matches(cookie, purpose, token)) {
         return Ok(());
@@ -92,7 +96,10 @@ pub(crate) fn check_form(app: &App, cookie: Option<&SecretHash>, purpose: &str, 
 /// The stored request that a browser step is about. It must exist, be in time, and have been begun by this
 /// very browser: otherwise one person could finish what another began (B-15, B-16).
 pub(crate) async fn authorization(
-    app: &App, headers: &HeaderMap, id: Option<&str>, now: Timestamp,
+    app: &App,
+    headers: &HeaderMap,
+    id: Option<&str>,
+    now: Timestamp,
 ) -> Result<Authorization, PageRejection> {
     let id = AuthorizationId::new(id.unwrap_or_default());
     let found = app.store.find_authorization(&id).await?.filter(|found| found.expires_at > now);
@@ -100,7 +107,8 @@ pub(crate) async fn authorization(
         return Err(Trouble {
             status: StatusCode::BAD_REQUEST,
             title: "This request has expired".to_owned(),
-            happened: "The connection that you began was not finished in time, or its address is incomplete.".to_owned(),
+            happened: "The connection that you began was not finished in time, or its address is incomplete."
+                .to_owned(),
             to_do: vec!["Go back to your client (ChatGPT, Claude, your editor …) and choose Connect again.".to_owned()],
             detail: format!("authorization {id} is unknown or expired"),
             ..Trouble::default()
@@ -112,9 +120,10 @@ pub(crate) async fn authorization(
         return Err(Trouble {
             status: StatusCode::FORBIDDEN,
             title: "This request began in another browser".to_owned(),
-            happened: "Only the browser that began to connect a client can finish it, so that nobody can be tricked into \
+            happened:
+                "Only the browser that began to connect a client can finish it, so that nobody can be tricked into \
                        finishing somebody else's."
-                .to_owned(),
+                    .to_owned(),
             to_do: vec![
                 "Go back to your client and choose Connect again, in this browser.".to_owned(),
                 "If you did, allow cookies for this site: this browser did not send the one it was given.".to_owned(),
@@ -134,7 +143,11 @@ pub(crate) fn step(path: &str, id: &AuthorizationId) -> String {
 
 /// Signs a person in: a new session id whatever came before (session fixation, B-16), and the old one is gone.
 pub(crate) async fn sign_in(
-    app: &App, headers: &HeaderMap, user: &crate::model::id::UserId, location: &str, now: Timestamp,
+    app: &App,
+    headers: &HeaderMap,
+    user: &crate::model::id::UserId,
+    location: &str,
+    now: Timestamp,
 ) -> Result<Response, Failure> {
     if let Some(old) = app.cookies.read(headers, SecretKind::Session) {
         app.store.delete_session(&old.hash()).await?;

@@ -29,7 +29,10 @@ struct Credentials {
 /// # Errors
 /// `invalid_request` for two methods at once, `invalid_client` (401) for an unknown client or a wrong proof.
 pub(crate) async fn authenticate(
-    app: &App, headers: &HeaderMap, params: &Params, fallback: Option<ClientId>,
+    app: &App,
+    headers: &HeaderMap,
+    params: &Params,
+    fallback: Option<ClientId>,
 ) -> Result<Client, Rejection> {
     let credentials = credentials(headers, params)?;
     let by_header = headers.contains_key(header::AUTHORIZATION);
@@ -39,7 +42,10 @@ pub(crate) async fn authenticate(
     };
     let named = credentials.client_id.is_some();
     let Some(client_id) = credentials.client_id.clone().map(ClientId::new).or(fallback) else {
-        return Err(refuse("client_id is missing; send it in the body, or id and secret with HTTP Basic", String::new()));
+        return Err(refuse(
+            "client_id is missing; send it in the body, or id and secret with HTTP Basic",
+            String::new(),
+        ));
     };
     let found = app.store.find_client(&client_id).await?.filter(|client| client.deleted_at.is_none());
     let Some(client) = found else {
@@ -68,7 +74,10 @@ pub(crate) async fn authenticate(
 fn credentials(headers: &HeaderMap, params: &Params) -> Result<Credentials, Rejection> {
     let (body_id, body_secret) = (params.one("client_id")?, params.one("client_secret")?);
     if params.one("client_assertion")?.is_some() {
-        return Err(Refusal::invalid_client("client_assertion is not offered; see token_endpoint_auth_methods_supported").into());
+        return Err(Refusal::invalid_client(
+            "client_assertion is not offered; see token_endpoint_auth_methods_supported",
+        )
+        .into());
     }
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
@@ -82,7 +91,11 @@ fn credentials(headers: &HeaderMap, params: &Params) -> Result<Credentials, Reje
     if values.next().is_some() {
         return Err(Refusal::invalid_request("two Authorization headers").into());
     }
-    let broken = || Rejection::RefusedBasic(Refusal::invalid_client("the Authorization header is not HTTP Basic with base64 of id:secret"));
+    let broken = || {
+        Rejection::RefusedBasic(Refusal::invalid_client(
+            "the Authorization header is not HTTP Basic with base64 of id:secret",
+        ))
+    };
     let text = value.to_str().map_err(|_| broken())?;
     let (scheme, encoded) = text.split_once(' ').ok_or_else(broken)?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -94,7 +107,10 @@ fn credentials(headers: &HeaderMap, params: &Params) -> Result<Credentials, Reje
     // more than one method is refused; an empty secret in the header (Insomnia's way of saying "none",
     // D8) is no method.
     if !raw_secret.is_empty() && body_secret.is_some() {
-        return Err(Refusal::invalid_request("the client authenticates twice: use the Authorization header or the body").into());
+        return Err(Refusal::invalid_request(
+            "the client authenticates twice: use the Authorization header or the body",
+        )
+        .into());
     }
     let id = form_decoded(raw_id).unwrap_or_else(|| raw_id.to_owned());
     if body_id.is_some_and(|body_id| body_id != id && body_id != raw_id) {

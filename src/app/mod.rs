@@ -160,7 +160,21 @@ impl App {
             edge: Edge { service: config.name.clone(), random: random.clone() },
             profiles: Profiles::embedded()?,
             revocations: Arc::new(Revocations::new()),
-            config, store, clock, random, master, keys, mint, passwords, issuer, resource, paths, offer, rules, library, limits,
+            config,
+            store,
+            clock,
+            random,
+            master,
+            keys,
+            mint,
+            passwords,
+            issuer,
+            resource,
+            paths,
+            offer,
+            rules,
+            library,
+            limits,
         }));
         app.poll().await?;
         Ok(app)
@@ -229,7 +243,11 @@ impl App {
 /// # Errors
 /// When no key can be made.
 pub fn next_key(
-    config: &Config, stored: &[StoredKey], master: &MasterKey, random: &Random, now: Timestamp,
+    config: &Config,
+    stored: &[StoredKey],
+    master: &MasterKey,
+    random: &Random,
+    now: Timestamp,
 ) -> Result<StoredKey, KeyError> {
     let generation = stored.last().map_or(0, |newest| newest.generation) + 1;
     let active_at = if stored.is_empty() { now } else { now.plus(config.keys.publish_ahead) };
@@ -237,7 +255,11 @@ pub fn next_key(
 }
 
 async fn first_keys(
-    config: &Config, store: &Store, master: &MasterKey, random: &Random, now: Timestamp,
+    config: &Config,
+    store: &Store,
+    master: &MasterKey,
+    random: &Random,
+    now: Timestamp,
 ) -> Result<KeyRing, BuildError> {
     let stored = store.signing_keys().await?;
     if !stored.is_empty() {

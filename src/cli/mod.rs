@@ -69,10 +69,10 @@ impl PasswordSource {
         match &self.password_file {
             Some(path) => text = read_file(path)?,
             None => {
-                std::io::stdin().take(4096).read_to_string(&mut text).map_err(|source| CliError::Read {
-                    path: PathBuf::from("standard input"),
-                    source,
-                })?;
+                std::io::stdin()
+                    .take(4096)
+                    .read_to_string(&mut text)
+                    .map_err(|source| CliError::Read { path: PathBuf::from("standard input"), source })?;
             }
         }
         Ok(text.lines().next().unwrap_or_default().to_owned())
@@ -143,9 +143,10 @@ async fn dispatch(arguments: Arguments) -> Result<(), CliError> {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn load(file: Option<PathBuf>) -> Result<Config, CliError> {
     let file = file.or_else(|| Some(PathBuf::from("portcullis.toml")).filter(|path| path.exists()));
-    Ok(Config::load(file.as_deref(), std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    }))?)
+    Ok(Config::load(
+        file.as_deref(),
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    )?)
 }
 
 /// Opens the database and brings its schema up to date.

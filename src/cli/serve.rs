@@ -27,9 +27,8 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
     let store = open(&config).await?;
     let (clock, random) = (Clock::system(), Random::system());
     let app = App::build(config.clone(), store, clock.clone(), random.clone()).await?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| CliError::Listen { address: config.listen, source })?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|source| CliError::Listen { address: config.listen, source })?;
     tracing::info!(listen = %config.listen, public_url = config.origin(), database = app.store().engine(), "serving");
     greet(&config, &app, &clock, &random).await?;
     server::serve(listener, app, stop_signal()).await.map_err(CliError::Serve)
@@ -38,7 +37,10 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
 async fn greet(config: &Config, app: &App, clock: &Clock, random: &Random) -> Result<(), CliError> {
     let mcp = config.resource();
     if app.store().has_users().await? {
-        return say(&format!("\n  Portcullis is ready.\n\n  MCP URL      {mcp}\n  Your account {}\n", config.url(&config.paths.account)));
+        return say(&format!(
+            "\n  Portcullis is ready.\n\n  MCP URL      {mcp}\n  Your account {}\n",
+            config.url(&config.paths.account)
+        ));
     }
     let link = random.secret(SecretKind::SetupLink);
     app.store().insert_setup_link(&link.hash(), clock.now().plus(SETUP_LINK)).await?;

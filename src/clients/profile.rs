@@ -44,7 +44,9 @@ impl Profiles {
             return None;
         }
         let text = redirect_uri.as_str();
-        let id = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let id = |rest: &str| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
         self.profiles.iter().find(|profile| {
             profile.callbacks.iter().any(|own| own == text)
                 || profile.callback_prefixes.iter().any(|own| text.strip_prefix(own.as_str()).is_some_and(id))

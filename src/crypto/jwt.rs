@@ -99,7 +99,11 @@ pub fn sign(claims: &AccessTokenClaims, keys: &KeyRing, now: Timestamp) -> Resul
 /// # Errors
 /// The first rule that is broken.
 pub fn verify(
-    unverified: &str, keys: &KeyRing, issuer: &Issuer, resource: &Resource, now: Timestamp,
+    unverified: &str,
+    keys: &KeyRing,
+    issuer: &Issuer,
+    resource: &Resource,
+    now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenRefusal> {
     let header = jsonwebtoken::decode_header(unverified).map_err(|_| TokenRefusal::Malformed)?;
     // RFC 9068 §4: an id token or any other JWT of ours is not an access token.
@@ -138,10 +142,10 @@ pub fn verify(
 mod tests {
     use super::{AccessTokenClaims, LEEWAY_SECONDS, TokenRefusal, sign, verify};
     use crate::crypto::keys::{KeyRing, generate};
-    use crate::oauth::algorithm::Algorithm;
     use crate::crypto::master::MasterKey;
     use crate::crypto::random::Random;
     use crate::model::time::Timestamp;
+    use crate::oauth::algorithm::Algorithm;
     use crate::oauth::issuer::Issuer;
     use crate::oauth::resource::Resource;
     use base64::Engine as _;
@@ -159,8 +163,16 @@ mod tests {
 
     fn claims() -> AccessTokenClaims {
         AccessTokenClaims {
-            iss: "https://h".into(), aud: "https://h/mcp".into(), sub: "usr_1".into(), client_id: "pc_1".into(),
-            iat: NOW.0, exp: NOW.0 + 60, jti: "j".into(), scope: "a".into(), auth_time: NOW.0, grant: "grt_1".into(),
+            iss: "https://h".into(),
+            aud: "https://h/mcp".into(),
+            sub: "usr_1".into(),
+            client_id: "pc_1".into(),
+            iat: NOW.0,
+            exp: NOW.0 + 60,
+            jti: "j".into(),
+            scope: "a".into(),
+            auth_time: NOW.0,
+            grant: "grt_1".into(),
         }
     }
 
@@ -184,7 +196,8 @@ mod tests {
     fn every_broken_rule_is_refused_for_its_own_reason() {
         let (issuer, resource) = place();
         let ring = ring(Algorithm::Es256);
-        let judge = |claims: &AccessTokenClaims| verify(&sign(claims, &ring, NOW).unwrap(), &ring, &issuer, &resource, NOW);
+        let judge =
+            |claims: &AccessTokenClaims| verify(&sign(claims, &ring, NOW).unwrap(), &ring, &issuer, &resource, NOW);
         let wrong_issuer = AccessTokenClaims { iss: "https://h/".into(), ..claims() };
         assert!(matches!(judge(&wrong_issuer), Err(TokenRefusal::WrongIssuer { .. })));
         let wrong_audience = AccessTokenClaims { aud: "https://h/mcp/".into(), ..claims() };
@@ -202,7 +215,10 @@ mod tests {
             assert_eq!(verify(garbage, &ring, &issuer, &resource, NOW), Err(TokenRefusal::Malformed), "{garbage}");
         }
         let foreign = ring_with(Algorithm::Es256, 2);
-        assert_eq!(verify(&sign(&claims(), &foreign, NOW).unwrap(), &ring, &issuer, &resource, NOW), Err(TokenRefusal::UnknownKey));
+        assert_eq!(
+            verify(&sign(&claims(), &foreign, NOW).unwrap(), &ring, &issuer, &resource, NOW),
+            Err(TokenRefusal::UnknownKey)
+        );
     }
 
     fn ring_with(algorithm: Algorithm, seed: u64) -> KeyRing {
@@ -227,6 +243,9 @@ mod tests {
         let forged = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
         assert_eq!(verify(&forged, &ring, &issuer, &resource, NOW), Err(TokenRefusal::Malformed));
         let id_token = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","typ":"JWT","kid":"{kid}"}}"#));
-        assert_eq!(verify(&format!("{id_token}.{body}.AAAA"), &ring, &issuer, &resource, NOW), Err(TokenRefusal::Malformed));
+        assert_eq!(
+            verify(&format!("{id_token}.{body}.AAAA"), &ring, &issuer, &resource, NOW),
+            Err(TokenRefusal::Malformed)
+        );
     }
 }

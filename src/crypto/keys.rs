@@ -7,9 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
@@ -58,7 +56,12 @@ pub enum KeyError {
 /// # Errors
 /// When the system can't make one.
 pub fn generate(
-    algorithm: Algorithm, generation: i64, now: Timestamp, active_at: Timestamp, master: &MasterKey, random: &Random,
+    algorithm: Algorithm,
+    generation: i64,
+    now: Timestamp,
+    active_at: Timestamp,
+    master: &MasterKey,
+    random: &Random,
 ) -> Result<StoredKey, KeyError> {
     let kid = random.id("key_");
     let der = private_der(algorithm).ok_or(KeyError::Generate)?;

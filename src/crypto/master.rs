@@ -62,8 +62,7 @@ impl MasterKey {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| WrongMasterKey)?;
         let key = RandomizedNonceKey::new(&AES_256_GCM, &self.seal).map_err(|_| WrongMasterKey)?;
         let mut text = text.to_vec();
-        let plain =
-            key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut text).map_err(|_| WrongMasterKey)?;
+        let plain = key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut text).map_err(|_| WrongMasterKey)?;
         Ok(plain.to_vec())
     }
 

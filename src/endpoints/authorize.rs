@@ -51,7 +51,10 @@ fn unreadable(rejection: Rejection) -> PageRejection {
     let (happened, detail) = match rejection {
         Rejection::Failed(failure) => return PageRejection::Failed(failure),
         Rejection::TooLarge { limit } => (format!("The request is larger than {limit} bytes."), String::new()),
-        Rejection::Refused(refusal) => (format!("Your client sent a request that can't be read: {}.", refusal.description), refusal.detail.unwrap_or_default()),
+        Rejection::Refused(refusal) => (
+            format!("Your client sent a request that can't be read: {}.", refusal.description),
+            refusal.detail.unwrap_or_default(),
+        ),
         _ => ("Your client sent a request that can't be read.".to_owned(), String::new()),
     };
     let to_do = vec!["Tell the maker of your client; this is not something that you did.".to_owned()];
@@ -59,7 +62,12 @@ fn unreadable(rejection: Rejection) -> PageRejection {
 }
 
 fn trouble(
-    title: &str, happened: String, received: Option<String>, expected: Option<String>, to_do: Vec<String>, detail: String,
+    title: &str,
+    happened: String,
+    received: Option<String>,
+    expected: Option<String>,
+    to_do: Vec<String>,
+    detail: String,
 ) -> PageRejection {
     let status = StatusCode::BAD_REQUEST;
     Trouble { status, title: title.to_owned(), happened, received, expected, to_do, detail }.into()
@@ -76,7 +84,8 @@ async fn begin(app: &App, parts: &Parts, params: &Params, now: Timestamp) -> Res
     let rules = AuthorizationRules {
         resource: &app.resource,
         scope: &app.rules.scope,
-        pkce_exempt: redirect_uri.destination() == Destination::Https && exempt.iter().any(|host| host == redirect_uri.host()),
+        pkce_exempt: redirect_uri.destination() == Destination::Https
+            && exempt.iter().any(|host| host == redirect_uri.host()),
     };
     let request = match AuthorizationRequest::check(params, &rules) {
         Ok(request) => request,
@@ -116,13 +125,22 @@ async fn identify(app: &App, params: &Params) -> Result<(Client, RedirectUri), P
     };
     let found = app.store.find_client(&ClientId::new(client_id)).await?.filter(|client| client.deleted_at.is_none());
     let Some(client) = found else {
-        let happened = "Your client uses a registration that this server does not have. It was made at another server, \
+        let happened =
+            "Your client uses a registration that this server does not have. It was made at another server, \
                         or it was removed here because nobody had used it."
-            .to_owned();
-        let mut to_do = vec!["Make your client forget its registration and connect again; it then registers anew.".to_owned()];
+                .to_owned();
+        let mut to_do =
+            vec!["Make your client forget its registration and connect again; it then registers anew.".to_owned()];
         to_do.extend(app.profiles.ways_to_forget().map(str::to_owned));
         let received = Some(format!("client_id: {}", client_id.chars().take(200).collect::<String>()));
-        return Err(trouble("This client is not registered here", happened, received, None, to_do, "unknown client".to_owned()));
+        return Err(trouble(
+            "This client is not registered here",
+            happened,
+            received,
+            None,
+            to_do,
+            "unknown client".to_owned(),
+        ));
     };
     let registered = &client.metadata.redirect_uris;
     let redirect_uri = match (once("redirect_uri")?, registered.as_slice()) {
@@ -134,14 +152,23 @@ async fn identify(app: &App, params: &Params) -> Result<(Client, RedirectUri), P
     match redirect_uri {
         Ok(redirect_uri) => Ok((client, redirect_uri)),
         Err(requested) => {
-            let happened = "Your client wants the answer at an address that it did not register. Nothing was sent there.".to_owned();
+            let happened =
+                "Your client wants the answer at an address that it did not register. Nothing was sent there."
+                    .to_owned();
             let expected = registered.iter().map(RedirectUri::as_str).collect::<Vec<_>>().join("\n");
             let to_do = vec![
                 "In the client's settings, make the redirect (callback) URL exactly one of those expected: every character counts, also a slash at the end.".to_owned(),
                 "Or make the client forget its registration and connect again.".to_owned(),
             ];
             let received: String = requested.chars().take(500).collect();
-            Err(trouble("The callback address does not match", happened, Some(received), Some(expected), to_do, format!("client {}", client.id)))
+            Err(trouble(
+                "The callback address does not match",
+                happened,
+                Some(received),
+                Some(expected),
+                to_do,
+                format!("client {}", client.id),
+            ))
         }
     }
 }
@@ -152,24 +179,43 @@ async fn identify(app: &App, params: &Params) -> Result<(Client, RedirectUri), P
 /// let in and whose callback is no known vendor's; otherwise anybody could register a redirect to a phishing page
 /// under this server's name (RFC 9700 §4.11.2). The person gets the link and decides.
 fn refuse(
-    app: &App, client: &Client, redirect_uri: &RedirectUri, state: Option<&str>, refusal: &Refusal, trusted: bool,
+    app: &App,
+    client: &Client,
+    redirect_uri: &RedirectUri,
+    state: Option<&str>,
+    refusal: &Refusal,
+    trusted: bool,
 ) -> Result<Response, PageRejection> {
     let website = redirect_uri.destination() == Destination::Https;
     if website && !trusted && app.profiles.of(redirect_uri).is_none() {
-        let happened = format!("{} sent a request that this server refuses: {}.", client.display_name(), refusal.description);
+        let happened =
+            format!("{} sent a request that this server refuses: {}.", client.display_name(), refusal.description);
         let received = Some(format!("error: {}", refusal.code));
         let to_do = vec![
-            format!("Its answer would go to {}. Nobody here has let this client in before, so you were not sent there.", redirect_uri.host()),
+            format!(
+                "Its answer would go to {}. Nobody here has let this client in before, so you were not sent there.",
+                redirect_uri.host()
+            ),
             "If you set this client up yourself, mend its settings as said above and connect again.".to_owned(),
         ];
         return Err(trouble("This client's request is not right", happened, received, None, to_do, String::new()));
     }
-    answer(app, client, redirect_uri, &[("error", refusal.code.as_str()), ("error_description", &refusal.description)], state)
+    answer(
+        app,
+        client,
+        redirect_uri,
+        &[("error", refusal.code.as_str()), ("error_description", &refusal.description)],
+        state,
+    )
 }
 
 /// Sends an answer to the client: its parameters, `state` as it came, and `iss` (RFC 9207), each once.
 fn answer(
-    app: &App, client: &Client, redirect_uri: &RedirectUri, params: &[(&str, &str)], state: Option<&str>,
+    app: &App,
+    client: &Client,
+    redirect_uri: &RedirectUri,
+    params: &[(&str, &str)],
+    state: Option<&str>,
 ) -> Result<Response, PageRejection> {
     let mut params = params.to_vec();
     if let Some(state) = state {
@@ -180,7 +226,8 @@ fn answer(
     if redirect_uri.destination() == Destination::CustomScheme {
         // A redirect to an app leaves the browser on a dead page, and some browsers drop it: a page with a link
         // works in all of them (C2).
-        let page = Handoff { service: app.config.name.clone(), client_name: client.display_name().to_owned(), url: location };
+        let page =
+            Handoff { service: app.config.name.clone(), client_name: client.display_name().to_owned(), url: location };
         return Ok(Page(StatusCode::OK, page).into_response());
     }
     Ok(see_other(&location)?)
@@ -188,16 +235,17 @@ fn answer(
 
 /// Reads the stored request and sends the browser to the next step.
 async fn dispatch(
-    app: &App, headers: &HeaderMap, authorization: Authorization, now: Timestamp,
+    app: &App,
+    headers: &HeaderMap,
+    authorization: Authorization,
+    now: Timestamp,
 ) -> Result<Response, PageRejection> {
     let Some(client) = app.store.find_client(&authorization.client_id).await? else {
         return Err(Failure::Answer("the client of a stored request is gone").into());
     };
     let visitor = signed_in(app, headers, now).await?;
     let consents = match &visitor {
-        Some(own) => {
-            app.store.consents(&own.session.user.id, &client.id, &authorization.request.resource).await?
-        }
+        Some(own) => app.store.consents(&own.session.user.id, &client.id, &authorization.request.resource).await?,
         None => Vec::new(),
     };
     let next = authorization.next(
@@ -229,7 +277,10 @@ async fn dispatch(
 
 /// Redirects with the code: the same one however often the approval was clicked, as long as it is good.
 async fn hand_over(
-    app: &App, client: &Client, authorization: &Authorization, now: Timestamp,
+    app: &App,
+    client: &Client,
+    authorization: &Authorization,
+    now: Timestamp,
 ) -> Result<Response, PageRejection> {
     let code = app.code_of(authorization);
     let stored = app.store.find_code(&code.hash()).await?;
@@ -244,6 +295,8 @@ async fn hand_over(
         ),
         _ => ("This took too long", format!("{} did not pick up its answer in time.", client.display_name())),
     };
-    let to_do = vec!["Close this tab and go back to your client. If it is not connected, choose Connect there again.".to_owned()];
+    let to_do = vec![
+        "Close this tab and go back to your client. If it is not connected, choose Connect there again.".to_owned(),
+    ];
     Err(trouble(title, happened, None, None, to_do, String::new()))
 }

@@ -53,8 +53,13 @@ fn purpose(authorization: &Authorization, scope: &Scope) -> String {
 }
 
 async fn decide(
-    app: &App, headers: &HeaderMap, authorization: &Authorization, visitor: &SignedIn, scope: Scope,
-    decision: Option<&str>, now: Timestamp,
+    app: &App,
+    headers: &HeaderMap,
+    authorization: &Authorization,
+    visitor: &SignedIn,
+    scope: Scope,
+    decision: Option<&str>,
+    now: Timestamp,
 ) -> Result<Response, PageRejection> {
     let back = step(&app.paths.authorize, &authorization.id);
     match decision {
@@ -72,7 +77,11 @@ async fn decide(
 }
 
 async fn ask(
-    app: &App, authorization: &Authorization, visitor: &SignedIn, scope: &Scope, now: Timestamp,
+    app: &App,
+    authorization: &Authorization,
+    visitor: &SignedIn,
+    scope: &Scope,
+    now: Timestamp,
 ) -> Result<Response, PageRejection> {
     let Some(client) = app.store.find_client(&authorization.client_id).await? else {
         return Err(Failure::Answer("the client of a stored request is gone").into());

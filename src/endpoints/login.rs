@@ -46,7 +46,8 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         return show(app, &parts, &target, StatusCode::OK, hint, None).await;
     }
     let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
-    let cookie = app.cookies.read(&parts.headers, crate::model::secret::SecretKind::Browser).map(|secret| secret.hash());
+    let cookie =
+        app.cookies.read(&parts.headers, crate::model::secret::SecretKind::Browser).map(|secret| secret.hash());
     check_form(app, cookie.as_ref(), PURPOSE, &form)?;
     let target = target(app, &parts, &query, &form, now).await?;
     let typed = form.first("username").unwrap_or_default().to_owned();
@@ -74,7 +75,11 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
 }
 
 async fn target(
-    app: &App, parts: &Parts, query: &Params, form: &Params, now: Timestamp,
+    app: &App,
+    parts: &Parts,
+    query: &Params,
+    form: &Params,
+    now: Timestamp,
 ) -> Result<Target, PageRejection> {
     if let Some(id) = form.first("authorization").or_else(|| query.first("authorization")) {
         let own = browser::authorization(app, &parts.headers, Some(id), now).await?;
@@ -85,7 +90,12 @@ async fn target(
 }
 
 async fn show(
-    app: &App, parts: &Parts, target: &Target, status: StatusCode, username: String, problem: Option<String>,
+    app: &App,
+    parts: &Parts,
+    target: &Target,
+    status: StatusCode,
+    username: String,
+    problem: Option<String>,
 ) -> Result<Response, PageRejection> {
     let cookie = BrowserCookie::of(app, &parts.headers);
     let requester = match target {
@@ -125,7 +135,13 @@ enum Outcome {
 /// Judges name and password. Unknown, disabled and mistaken users get the same answer after the same work, and
 /// failures are counted for the pair of name and network, for the name, and for the network: guessing is slow
 /// from one place and from many, and a stranger elsewhere can't lock a person out quickly.
-async fn authenticate(app: &App, parts: &Parts, typed: &str, password: &str, now: Timestamp) -> Result<Outcome, PageRejection> {
+async fn authenticate(
+    app: &App,
+    parts: &Parts,
+    typed: &str,
+    password: &str,
+    now: Timestamp,
+) -> Result<Outcome, PageRejection> {
     let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
     let username = Username::parse(typed).ok();
     let name = username.as_ref().map_or("", Username::as_str);
@@ -137,7 +153,9 @@ async fn authenticate(app: &App, parts: &Parts, typed: &str, password: &str, now
     ];
     if app.limits.is_some() {
         for (subject, most) in &subjects {
-            if let Some((failures, ends)) = app.store.sign_in_failures(subject, now).await? && failures >= *most {
+            if let Some((failures, ends)) = app.store.sign_in_failures(subject, now).await?
+                && failures >= *most
+            {
                 tracing::warn!(subject, failures, "sign-in refused: too many failures");
                 return Ok(Outcome::Wait(ends.since(now).max(1).unsigned_abs()));
             }

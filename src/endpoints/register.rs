@@ -63,7 +63,8 @@ async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
         limits.register.check(network).map_err(|wait| Rejection::TooMany { wait })?;
     }
     if let RegistrationPolicy::Token(expected) = &app.config.registration.policy {
-        let right = bearer(&parts.headers).is_some_and(|own| own.hash().matches(&Secret::presented(expected.as_str()).hash()));
+        let right =
+            bearer(&parts.headers).is_some_and(|own| own.hash().matches(&Secret::presented(expected.as_str()).hash()));
         if !right {
             let text = "registration here needs the initial access token that the administrator gives out";
             return Err(Rejection::RefusedBearer(Refusal::new(ErrorCode::InvalidToken, text)));
@@ -125,9 +126,16 @@ async fn managed(app: &App, id: ClientId, request: Request) -> Result<Response, 
 
 /// RFC 7592 §2.2: the new metadata replaces the old whole. A secret is kept, made or dropped as the new method
 /// asks; it is shown when it is new.
-async fn update(app: &App, client: &Client, document: &serde_json::Value, token: &Secret) -> Result<Response, Rejection> {
+async fn update(
+    app: &App,
+    client: &Client,
+    document: &serde_json::Value,
+    token: &Secret,
+) -> Result<Response, Rejection> {
     if document.get("client_id").and_then(|id| id.as_str()).is_some_and(|id| id != client.id.as_str()) {
-        return Err(Refusal::new(ErrorCode::InvalidClientMetadata, "client_id differs from the one in the address").into());
+        return Err(
+            Refusal::new(ErrorCode::InvalidClientMetadata, "client_id differs from the one in the address").into()
+        );
     }
     let metadata = ClientMetadata::parse(document, &app.rules)?;
     if metadata != client.metadata {
@@ -149,7 +157,11 @@ async fn update(app: &App, client: &Client, document: &serde_json::Value, token:
 }
 
 fn information<'a>(
-    app: &App, id: &'a ClientId, metadata: &'a ClientMetadata, issued_at: Timestamp, secret: Option<&'a Secret>,
+    app: &App,
+    id: &'a ClientId,
+    metadata: &'a ClientMetadata,
+    issued_at: Timestamp,
+    secret: Option<&'a Secret>,
     token: &'a Secret,
 ) -> ClientInformation<'a> {
     ClientInformation {

@@ -85,7 +85,8 @@ fn dead_link() -> PageRejection {
         to_do: vec![
             "If the first account exists, sign in with it.".to_owned(),
             "If there is no account yet, restart the server: it prints a new link.".to_owned(),
-            "Or make an account on the server's command line: portcullis user add NAME --role admin --password-stdin".to_owned(),
+            "Or make an account on the server's command line: portcullis user add NAME --role admin --password-stdin"
+                .to_owned(),
         ],
         ..Trouble::default()
     }
@@ -93,7 +94,12 @@ fn dead_link() -> PageRejection {
 }
 
 fn show(
-    app: &App, headers: &axum::http::HeaderMap, link: &Secret, typed: &Params, problems: Vec<FieldProblem>, status: StatusCode,
+    app: &App,
+    headers: &axum::http::HeaderMap,
+    link: &Secret,
+    typed: &Params,
+    problems: Vec<FieldProblem>,
+    status: StatusCode,
 ) -> Response {
     let cookie = BrowserCookie::of(app, headers);
     let page = Setup {

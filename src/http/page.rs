@@ -45,11 +45,7 @@ impl<T: Template> IntoResponse for Page<T> {
             Err(error) => {
                 tracing::error!(%error, "a page could not be rendered");
                 let text = "This page could not be shown. Please try again.\n".to_owned();
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "text/plain; charset=utf-8",
-                    text,
-                )
+                (StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text)
             }
         };
         let headers = [
@@ -105,10 +101,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// What is wrong with one field, if something is.
     fn problem(&self, field: SetupField) -> Option<&str> {
-        let problem = self
-            .problems
-            .iter()
-            .find(|problem| problem.field == field)?;
+        let problem = self.problems.iter().find(|problem| problem.field == field)?;
         Some(&problem.message)
     }
 }
@@ -349,13 +342,7 @@ mod tests {
     }
 
     fn scopes(shown: &str) -> Vec<ScopeLine> {
-        vec![
-            ScopeLine {
-                token: shown.into(),
-                description: shown.into()
-            };
-            2
-        ]
+        vec![ScopeLine { token: shown.into(), description: shown.into() }; 2]
     }
 
     fn consent(shown: &str, hidden: &str, verified: bool) -> Consent {
@@ -385,25 +372,15 @@ mod tests {
             action: hidden.into(),
             csrf: hidden.into(),
             authorization: Some(hidden.into()),
-            requester: Some(Requester {
-                client_name: shown.into(),
-                destination: shown.into(),
-            }),
+            requester: Some(Requester { client_name: shown.into(), destination: shown.into() }),
             username: hidden.into(),
             problem: Some(shown.into()),
         }
     }
 
     fn setup(shown: &str, hidden: &str) -> Setup {
-        let fields = [
-            SetupField::Name,
-            SetupField::DisplayName,
-            SetupField::Password,
-        ];
-        let wrong = |field| FieldProblem {
-            field,
-            message: shown.into(),
-        };
+        let fields = [SetupField::Name, SetupField::DisplayName, SetupField::Password];
+        let wrong = |field| FieldProblem { field, message: shown.into() };
         Setup {
             service: shown.into(),
             action: hidden.into(),
@@ -456,11 +433,7 @@ mod tests {
             html(setup(shown, hidden)),
             html(landing(None)),
             html(landing(Some(shown.into()))),
-            html(Handoff {
-                service: shown.into(),
-                client_name: shown.into(),
-                url: hidden.into(),
-            }),
+            html(Handoff { service: shown.into(), client_name: shown.into(), url: hidden.into() }),
             html(Problem {
                 service: shown.into(),
                 status: 400,
@@ -494,31 +467,18 @@ mod tests {
     #[test]
     fn writing_direction_cannot_be_changed_by_a_name() {
         for page in every_page("moc.live\u{202e}\u{2066}\u{200f}\0x", "x") {
-            assert!(
-                page.contains("moc.live\u{fffd}\u{fffd}\u{fffd}\u{fffd}x"),
-                "{page}"
-            );
-            assert!(
-                !page.contains(['\u{202e}', '\u{2066}', '\u{200f}', '\0']),
-                "{page}"
-            );
+            assert!(page.contains("moc.live\u{fffd}\u{fffd}\u{fffd}\u{fffd}x"), "{page}");
+            assert!(!page.contains(['\u{202e}', '\u{2066}', '\u{200f}', '\0']), "{page}");
         }
     }
 
     #[test]
     fn a_client_name_is_isolated_wherever_it_is_shown() {
         let client = "\u{5d0} & sons";
-        let handoff = Handoff {
-            service: "s".into(),
-            client_name: client.into(),
-            url: "app://callback?a=1&b=2".into(),
-        };
-        for page in [
-            html(consent(client, "x", false)),
-            html(login(client, "x")),
-            html(account(client, "x")),
-            html(handoff),
-        ] {
+        let handoff = Handoff { service: "s".into(), client_name: client.into(), url: "app://callback?a=1&b=2".into() };
+        for page in
+            [html(consent(client, "x", false)), html(login(client, "x")), html(account(client, "x")), html(handoff)]
+        {
             assert!(page.contains("<bdi>\u{5d0} &#38; sons</bdi>"), "{page}");
         }
     }
@@ -541,20 +501,14 @@ mod tests {
 
     #[test]
     fn the_policy_allows_what_the_page_inlines_and_nothing_else() {
-        assert!(
-            !STYLE.contains('\r'),
-            "a browser hashes the text with its line ends normalised"
-        );
+        assert!(!STYLE.contains('\r'), "a browser hashes the text with its line ends normalised");
         for page in every_page("shown", "hidden") {
             let (_, rest) = page.split_once("<style>").expect("a stylesheet");
             let (style, rest) = rest.split_once("</style>").expect("its end");
             let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
             assert!(POLICY.contains(&format!("style-src 'sha256-{hash}';")));
             assert!(!rest.contains("<style") && !rest.contains("<script"));
-            assert!(
-                !page.contains(" style=") && !page.contains(" src="),
-                "{page}"
-            );
+            assert!(!page.contains(" style=") && !page.contains(" src="), "{page}");
         }
     }
 
@@ -562,30 +516,16 @@ mod tests {
     fn headers_guard_every_page() {
         let response = Page(StatusCode::BAD_REQUEST, login("s", "h")).into_response();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        let value = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
+        let value = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let policy = value(header::CONTENT_SECURITY_POLICY).expect("a policy");
-        assert!(
-            policy.starts_with("default-src 'none'; style-src 'sha256-"),
-            "{policy}"
-        );
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
-        assert!(
-            !policy.contains("form-action"),
-            "it would block the way back: {policy}"
-        );
+        assert!(!policy.contains("form-action"), "it would block the way back: {policy}");
         assert_eq!(value(header::X_FRAME_OPTIONS), Some("DENY"));
         assert_eq!(value(header::REFERRER_POLICY), Some("no-referrer"));
         assert_eq!(value(header::X_CONTENT_TYPE_OPTIONS), Some("nosniff"));
         assert_eq!(value(header::CACHE_CONTROL), Some("no-store"));
-        assert_eq!(
-            value(header::CONTENT_TYPE),
-            Some("text/html; charset=utf-8")
-        );
+        assert_eq!(value(header::CONTENT_TYPE), Some("text/html; charset=utf-8"));
     }
 
     #[test]
@@ -605,15 +545,9 @@ mod tests {
     #[test]
     fn consent_says_who_vouches_for_the_name() {
         let unknown = html(consent("Mallory", "x", false));
-        assert!(
-            unknown.contains("Mallory can’t verify this name"),
-            "{unknown}"
-        );
+        assert!(unknown.contains("Mallory can’t verify this name"), "{unknown}");
         let known = html(consent("Mallory", "x", true));
-        assert!(
-            !known.contains("can’t verify") && known.contains("Verified"),
-            "{known}"
-        );
+        assert!(!known.contains("can’t verify") && known.contains("Verified"), "{known}");
     }
 
     #[test]

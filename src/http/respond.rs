@@ -167,7 +167,8 @@ impl Edge {
                 return response;
             }
             Rejection::TooLarge { limit } => {
-                let refusal = Refusal::invalid_request(format!("the body is larger than the {limit} bytes that are read here"));
+                let refusal =
+                    Refusal::invalid_request(format!("the body is larger than the {limit} bytes that are read here"));
                 (StatusCode::PAYLOAD_TOO_LARGE, refusal, None)
             }
             Rejection::RefusedBasic(refusal) => {
@@ -179,10 +180,18 @@ impl Edge {
             }
             Rejection::Forbidden(refusal) => (StatusCode::FORBIDDEN, refusal, None),
             // RFC 6749 §5.2: invalid_client is 401, all else 400.
-            Rejection::Refused(refusal) if refusal.code == ErrorCode::InvalidClient => (StatusCode::UNAUTHORIZED, refusal, None),
+            Rejection::Refused(refusal) if refusal.code == ErrorCode::InvalidClient => {
+                (StatusCode::UNAUTHORIZED, refusal, None)
+            }
             Rejection::Refused(refusal) => (StatusCode::BAD_REQUEST, refusal, None),
         };
-        tracing::info!(endpoint, error = refusal.code.as_str(), description = refusal.description, detail = refusal.detail, "refused");
+        tracing::info!(
+            endpoint,
+            error = refusal.code.as_str(),
+            description = refusal.description,
+            detail = refusal.detail,
+            "refused"
+        );
         let mut response = error_json(status, refusal.code.as_str(), &refusal.description, None);
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -209,7 +218,13 @@ impl Edge {
         let reference = self.random.reference();
         let (trouble, wait) = match rejection {
             PageRejection::Problem(trouble) => {
-                tracing::info!(endpoint, reference, title = trouble.title, detail = trouble.detail, "showed a problem page");
+                tracing::info!(
+                    endpoint,
+                    reference,
+                    title = trouble.title,
+                    detail = trouble.detail,
+                    "showed a problem page"
+                );
                 (*trouble, None)
             }
             PageRejection::TooMany { wait } => {
@@ -289,11 +304,8 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Result<Respons
 }
 
 fn no_store(status: StatusCode, body: Vec<u8>) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::PRAGMA, "no-cache"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
     (status, headers, body).into_response()
 }
 

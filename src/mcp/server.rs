@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-    CompleteResult, ConstString, ContentBlock, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation,
-    JsonObject, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+    DiscoverResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation, JsonObject, ListToolsResult,
+    MetaObject, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::guard::Caller;
 use super::policy::Policy;
@@ -45,7 +44,10 @@ impl Server {
             Implementation::new("portcullis", env!("CARGO_PKG_VERSION")).with_title(name).with_website_url(website);
         // Serialising a struct of texts can't fail; if it did, results would merely lack the server's name.
         let identity = serde_json::to_value(&implementation).unwrap_or_default();
-        let config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        // There are no prompts and no resources. Clients list them all the same, and a server that answers with an
+        // empty list has to declare that it does (MCP 2026-07-28, discovery).
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_prompts().enable_resources().build();
+        let config = ServerConfig::new(capabilities)
             .with_server_info(implementation)
             .with_instructions(INSTRUCTIONS)
             // What `initialize` falls back to for a revision that has no handshake, or none that is known.
@@ -101,14 +103,6 @@ fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| !version.has_initialize())
 }
 
-/// The answer for what this server doesn't offer: there is no such method (MCP 2026-07-28, discovery). Clients of older
-/// revisions ask without looking at the capabilities and show an error to people; they get an empty list.
-fn nothing_of<Method: ConstString, Nothing: Default>(
-    context: &RequestContext<RoleServer>,
-) -> Result<Nothing, ErrorData> {
-    if is_modern(context) { Err(ErrorData::method_not_found::<Method>()) } else { Ok(Nothing::default()) }
-}
-
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         self.config.clone()
@@ -148,36 +142,21 @@ impl ServerHandler for Server {
         Ok(result.with_meta(self.result_meta(&context)).into())
     }
 
-    async fn list_prompts(
+    async fn get_prompt(
         &self,
-        _: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        nothing_of::<ListPromptsRequestMethod, _>(&context)
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        Err(ErrorData::invalid_params(format!("Unknown prompt: {}", request.name), None))
     }
 
-    async fn list_resources(
+    async fn read_resource(
         &self,
-        _: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        nothing_of::<ListResourcesRequestMethod, _>(&context)
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        nothing_of::<ListResourceTemplatesRequestMethod, _>(&context)
-    }
-
-    async fn complete(
-        &self,
-        _: CompleteRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CompleteResult, ErrorData> {
-        nothing_of::<CompleteRequestMethod, _>(&context)
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let data = json!({ "uri": request.uri });
+        Err(ErrorData::resource_not_found(format!("Unknown resource: {}", request.uri), Some(data)))
     }
 
     /// The library takes `server/discover` with members in `params` that it doesn't know for a custom request.

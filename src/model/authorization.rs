@@ -168,7 +168,9 @@ mod tests {
     #[test]
     fn consent_is_skipped_only_for_the_exact_remembered_approval() {
         let https = "https://chatgpt.com/cb";
-        let past = |redirect: &str, text: &str| [Consent { redirect_uri: redirect.into(), scope: scope(text), offline: false }];
+        let past = |redirect: &str, text: &str| {
+            [Consent { redirect_uri: redirect.into(), scope: scope(text), offline: false }]
+        };
         let asked = authorization(Some("a"), https, Prompt::default());
         assert_eq!(step(&asked, Some(50), &past(https, "a"), true), Step::Remembered(scope("a")));
         assert_eq!(step(&asked, Some(50), &past(https, "a"), false), Step::AskConsent(scope("a")));

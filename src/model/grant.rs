@@ -115,7 +115,9 @@ impl Redemption {
     #[must_use]
     pub fn refusal(self) -> Refusal {
         match self {
-            Self::Replayed => Refusal::invalid_grant("the code was used before; for safety the connection was ended: connect again"),
+            Self::Replayed => {
+                Refusal::invalid_grant("the code was used before; for safety the connection was ended: connect again")
+            }
             Self::Redeemed | Self::Unknown => {
                 Refusal::invalid_grant("the code is unknown, expired or was issued to another client")
             }

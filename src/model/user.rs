@@ -102,7 +102,9 @@ pub struct Session {
 pub fn check_password(password: &str, username: &str, min_length: usize) -> Result<(), String> {
     let length = password.chars().count();
     if length < min_length {
-        return Err(format!("The password has {length} characters; use {min_length} or more. A few random words are a good one."));
+        return Err(format!(
+            "The password has {length} characters; use {min_length} or more. A few random words are a good one."
+        ));
     }
     if password.len() > 1024 {
         return Err("The password is longer than 1024 bytes.".to_owned());

@@ -97,11 +97,17 @@ impl AuthorizationRequest {
             Some("code") => {}
             None => return Err(Refusal::invalid_request("response_type is missing; send response_type=code")),
             Some(_) => {
-                return Err(Refusal::new(ErrorCode::UnsupportedResponseType, "only response_type=code is offered (OAuth 2.1)"));
+                return Err(Refusal::new(
+                    ErrorCode::UnsupportedResponseType,
+                    "only response_type=code is offered (OAuth 2.1)",
+                ));
             }
         }
         if params.one("request")?.is_some() || params.one("request_uri")?.is_some() {
-            return Err(Refusal::new(ErrorCode::RequestNotSupported, "request objects are not read; send plain parameters"));
+            return Err(Refusal::new(
+                ErrorCode::RequestNotSupported,
+                "request objects are not read; send plain parameters",
+            ));
         }
         if params.one("response_mode")?.is_some_and(|mode| mode != "query") {
             return Err(Refusal::invalid_request("only response_mode=query is offered"));
@@ -134,7 +140,10 @@ fn grantable(asked: Option<&str>, offered: &Scope) -> Result<(Option<Scope>, boo
     if !rest.is_empty() && known.is_empty() {
         let offered = offered.iter().filter(|token| token.as_str() != OFFLINE_ACCESS).map(ToString::to_string);
         let offered = offered.collect::<Vec<_>>().join(" ");
-        return Err(Refusal::new(ErrorCode::InvalidScope, format!("none of the requested scopes exists here; this server has: {offered}")));
+        return Err(Refusal::new(
+            ErrorCode::InvalidScope,
+            format!("none of the requested scopes exists here; this server has: {offered}"),
+        ));
     }
     Ok(((!known.is_empty()).then_some(known), !offline.is_empty()))
 }
@@ -147,10 +156,12 @@ mod tests {
     use crate::oauth::resource::Resource;
     use crate::oauth::scope::Scope;
 
-    const GOOD: &str = "response_type=code&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+    const GOOD: &str =
+        "response_type=code&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 
     fn check(query: &str, pkce_exempt: bool) -> Result<AuthorizationRequest, crate::oauth::error::Refusal> {
-        let (resource, scope) = (Resource::from_canonical("https://h/mcp"), Scope::parse("a b offline_access").unwrap());
+        let (resource, scope) =
+            (Resource::from_canonical("https://h/mcp"), Scope::parse("a b offline_access").unwrap());
         let rules = AuthorizationRules { resource: &resource, scope: &scope, pkce_exempt };
         AuthorizationRequest::check(&Params::parse(query.as_bytes()).unwrap(), &rules)
     }

@@ -68,13 +68,16 @@ mod tests {
     /// D-23, D-24, D-28.
     #[test]
     fn challenge_is_one_bearer_scheme_with_each_parameter_once() {
-        let bare = Challenge::new("https://h/.well-known/oauth-protected-resource/mcp").scope(&Scope::parse("b a").unwrap());
+        let bare =
+            Challenge::new("https://h/.well-known/oauth-protected-resource/mcp").scope(&Scope::parse("b a").unwrap());
         assert_eq!(
             bare.to_text(),
             "Bearer scope=\"a b\", resource_metadata=\"https://h/.well-known/oauth-protected-resource/mcp\""
         );
         let text = bare.error("invalid_token", "expired \"x\" scope=\"evil\"\r\n").to_text();
-        assert!(text.starts_with("Bearer error=\"invalid_token\", error_description=\"expired 'x' scope:'evil'??\", scope=\"a b\""));
+        assert!(text.starts_with(
+            "Bearer error=\"invalid_token\", error_description=\"expired 'x' scope:'evil'??\", scope=\"a b\""
+        ));
         assert_eq!(text.matches("scope=").count(), 1);
     }
 }

@@ -112,7 +112,10 @@ impl ClientMetadata {
         let grant_types: Vec<String> =
             asked.into_iter().filter(|grant| rules.grant_types.contains(&grant.as_str())).collect();
         if !grant_types.iter().any(|grant| grant == "authorization_code") {
-            return Err(metadata(format!("grant_types must include authorization_code; this server offers {}", rules.grant_types.join(", "))));
+            return Err(metadata(format!(
+                "grant_types must include authorization_code; this server offers {}",
+                rules.grant_types.join(", ")
+            )));
         }
         if texts(members, "response_types")?.is_some_and(|types| !types.iter().any(|own| own == "code")) {
             return Err(metadata("response_types must include code"));
@@ -203,9 +206,11 @@ fn texts(members: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>
         None | Some(Value::Null) => Ok(None),
         Some(Value::Array(items)) if items.is_empty() => Ok(None),
         Some(Value::Array(items)) if items.len() > 100 => Err(metadata(format!("{name} has more than 100 entries"))),
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect::<Result<_, _>>().map(Some)
-        }
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong))
+            .collect::<Result<_, _>>()
+            .map(Some),
         Some(_) => Err(wrong()),
     }
 }
@@ -248,13 +253,33 @@ mod tests {
         for (body, code, word) in [
             (json!({"redirect_uris": "https://a/cb"}), ErrorCode::InvalidClientMetadata, "redirect_uris"),
             (json!({"redirect_uris": [1]}), ErrorCode::InvalidClientMetadata, "redirect_uris"),
-            (json!({"redirect_uris": ["https://a/cb"], "client_name": 1}), ErrorCode::InvalidClientMetadata, "client_name"),
+            (
+                json!({"redirect_uris": ["https://a/cb"], "client_name": 1}),
+                ErrorCode::InvalidClientMetadata,
+                "client_name",
+            ),
             (json!([]), ErrorCode::InvalidClientMetadata, "object"),
             (json!({}), ErrorCode::InvalidRedirectUri, "redirect_uris"),
-            (json!({"redirect_uris": ["javascript:alert(1)", "https://a/cb"]}), ErrorCode::InvalidRedirectUri, "javascript"),
-            (json!({"redirect_uris": ["https://a/cb"], "grant_types": ["client_credentials"]}), ErrorCode::InvalidClientMetadata, "grant_types"),
-            (json!({"redirect_uris": ["https://a/cb"], "response_types": ["token"]}), ErrorCode::InvalidClientMetadata, "response_types"),
-            (json!({"redirect_uris": ["https://a/cb"], "client_name": "a\u{0}"}), ErrorCode::InvalidClientMetadata, "client_name"),
+            (
+                json!({"redirect_uris": ["javascript:alert(1)", "https://a/cb"]}),
+                ErrorCode::InvalidRedirectUri,
+                "javascript",
+            ),
+            (
+                json!({"redirect_uris": ["https://a/cb"], "grant_types": ["client_credentials"]}),
+                ErrorCode::InvalidClientMetadata,
+                "grant_types",
+            ),
+            (
+                json!({"redirect_uris": ["https://a/cb"], "response_types": ["token"]}),
+                ErrorCode::InvalidClientMetadata,
+                "response_types",
+            ),
+            (
+                json!({"redirect_uris": ["https://a/cb"], "client_name": "a\u{0}"}),
+                ErrorCode::InvalidClientMetadata,
+                "client_name",
+            ),
         ] {
             let refusal = ClientMetadata::parse(&body, &rules()).unwrap_err();
             assert_eq!(refusal.code, code, "{body}");

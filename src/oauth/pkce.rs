@@ -26,10 +26,14 @@ impl CodeChallenge {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(Refusal::invalid_request(format!("code_challenge is missing: {ADVICE}"))),
             (Some(challenge), Some("S256")) => Self::from_text(challenge).map(Some).ok_or_else(|| {
-                Refusal::invalid_request("code_challenge must be 43 characters of base64url without padding (RFC 7636 4.2)")
+                Refusal::invalid_request(
+                    "code_challenge must be 43 characters of base64url without padding (RFC 7636 4.2)",
+                )
             }),
             (Some(_), None) => Err(Refusal::invalid_request(format!("code_challenge_method is missing: {ADVICE}"))),
-            (Some(_), Some(_)) => Err(Refusal::invalid_request(format!("code_challenge_method must be S256: {ADVICE}"))),
+            (Some(_), Some(_)) => {
+                Err(Refusal::invalid_request(format!("code_challenge_method must be S256: {ADVICE}")))
+            }
         }
     }
 

@@ -61,8 +61,20 @@ impl InvalidRedirectUri {
 }
 
 const FORBIDDEN_SCHEMES: [&str; 14] = [
-    "javascript", "data", "vbscript", "file", "about", "blob", "filesystem", "view-source", "ftp", "ws", "wss", "chrome",
-    "mailto", "jar",
+    "javascript",
+    "data",
+    "vbscript",
+    "file",
+    "about",
+    "blob",
+    "filesystem",
+    "view-source",
+    "ftp",
+    "ws",
+    "wss",
+    "chrome",
+    "mailto",
+    "jar",
 ];
 
 impl RedirectUri {
@@ -90,7 +102,8 @@ impl RedirectUri {
         if matches!(scheme.as_str(), "http" | "https") && !after_scheme.starts_with("://") {
             return Err(InvalidRedirectUri::NotAbsolute);
         }
-        let authority = after_scheme.strip_prefix("://").unwrap_or_default().split(['/', '?']).next().unwrap_or_default();
+        let authority =
+            after_scheme.strip_prefix("://").unwrap_or_default().split(['/', '?']).next().unwrap_or_default();
         if authority.contains('@') {
             return Err(InvalidRedirectUri::UserInfo);
         }

@@ -58,7 +58,8 @@ impl TokenRequest {
                 resources,
             })),
             _ => {
-                let offered = if refresh_offered { "authorization_code and refresh_token" } else { "authorization_code" };
+                let offered =
+                    if refresh_offered { "authorization_code and refresh_token" } else { "authorization_code" };
                 Err(Refusal::new(ErrorCode::UnsupportedGrantType, format!("this server offers {offered}")))
             }
         }
@@ -74,9 +75,15 @@ pub fn check_verifier(challenge: Option<&CodeChallenge>, verifier: Option<&str>)
     match (challenge, verifier) {
         (None, None) => Ok(()),
         (Some(challenge), Some(verifier)) if challenge.accepts(verifier) => Ok(()),
-        (Some(_), Some(_)) => Err(Refusal::invalid_grant("code_verifier does not match the code_challenge of the authorization request")),
-        (Some(_), None) => Err(Refusal::invalid_grant("code_verifier is missing; the authorization request had a code_challenge")),
-        (None, Some(_)) => Err(Refusal::invalid_request("code_verifier was sent, but the authorization request had no code_challenge")),
+        (Some(_), Some(_)) => {
+            Err(Refusal::invalid_grant("code_verifier does not match the code_challenge of the authorization request"))
+        }
+        (Some(_), None) => {
+            Err(Refusal::invalid_grant("code_verifier is missing; the authorization request had a code_challenge"))
+        }
+        (None, Some(_)) => {
+            Err(Refusal::invalid_request("code_verifier was sent, but the authorization request had no code_challenge"))
+        }
     }
 }
 
@@ -87,7 +94,12 @@ pub fn check_verifier(challenge: Option<&CodeChallenge>, verifier: Option<&str>)
 /// `invalid_scope` when something is asked for that exists but was not granted.
 pub fn narrow(asked: Option<&Scope>, granted: &Scope, offered: &Scope) -> Result<Scope, Refusal> {
     let Some(asked) = asked else { return Ok(granted.clone()) };
-    let known: Scope = asked.intersection(offered).iter().filter(|token| token.as_str() != super::scope::OFFLINE_ACCESS).cloned().collect();
+    let known: Scope = asked
+        .intersection(offered)
+        .iter()
+        .filter(|token| token.as_str() != super::scope::OFFLINE_ACCESS)
+        .cloned()
+        .collect();
     if known.is_subset_of(granted) {
         let narrowed = if known.is_empty() { granted.clone() } else { known };
         return Ok(narrowed);

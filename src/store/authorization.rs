@@ -137,14 +137,17 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_authorization(&self, id: &AuthorizationId) -> Result<Option<Authorization>, StoreError> {
-        let row: Option<Row> = read!(self, |db| sqlx::query_as(
+        let row: Option<Row> =
+            read!(self, |db| {
+                sqlx::query_as(
             "select id, client_id, redirect_uri, scope, offline, resource, state, code_challenge, prompt, login_hint,
                     browser_hash, nonce, created_at, expires_at, decision, user_id
              from authorization_request where id = $1"
         )
         .bind(id)
         .fetch_optional(db)
-        .await)?;
+        .await
+            })?;
         row.map(Authorization::try_from).transpose()
     }
 
@@ -153,7 +156,10 @@ impl Store {
     /// # Errors
     /// When the database fails or a row can't be read.
     pub async fn consents(
-        &self, user: &UserId, client: &ClientId, resource: &Resource,
+        &self,
+        user: &UserId,
+        client: &ClientId,
+        resource: &Resource,
     ) -> Result<Vec<Consent>, StoreError> {
         let rows: Vec<ConsentRow> = read!(self, |db| sqlx::query_as(
             "select redirect_uri, scope, offline from consent
@@ -239,14 +245,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn deny_authorization(&self, id: &AuthorizationId, now: Timestamp) -> Result<Decided, StoreError> {
-        let done = write!(self, |db| sqlx::query(
+        let done = write!(self, |db| {
+            sqlx::query(
             "update authorization_request set decision = 'denied' where id = $1 and decision is null and expires_at > $2"
         )
         .bind(id)
         .bind(now)
         .execute(db)
         .await
-        .map(|done| done.rows_affected()))?;
+        .map(|done| done.rows_affected())
+        })?;
         Ok(if done == 1 { Decided::Now } else { Decided::Before })
     }
 }

@@ -155,14 +155,11 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
-        let row: Option<Row> = read!(self, |db| sqlx::query_as(concat!(
-            "select ",
-            client_columns!(),
-            " from client c where c.id = $1"
-        ))
-        .bind(id)
-        .fetch_optional(db)
-        .await)?;
+        let row: Option<Row> =
+            read!(self, |db| sqlx::query_as(concat!("select ", client_columns!(), " from client c where c.id = $1"))
+                .bind(id)
+                .fetch_optional(db)
+                .await)?;
         row.map(Client::try_from).transpose()
     }
 
@@ -190,7 +187,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn update_registration(
-        &self, id: &ClientId, metadata: &ClientMetadata, secret_hash: Option<&SecretHash>, fingerprint: Option<&str>,
+        &self,
+        id: &ClientId,
+        metadata: &ClientMetadata,
+        secret_hash: Option<&SecretHash>,
+        fingerprint: Option<&str>,
     ) -> Result<bool, StoreError> {
         let uris = list(metadata.redirect_uris.iter().map(RedirectUri::as_str));
         let grants = list(metadata.grant_types.iter());
@@ -229,7 +230,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn delete_registration(&self, id: &ClientId, token: &SecretHash, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn delete_registration(
+        &self,
+        id: &ClientId,
+        token: &SecretHash,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         transact!(self, |tx| {
             sqlx::query("delete from client_registration where client_id = $1 and token_hash = $2")
                 .bind(id)
@@ -267,19 +273,22 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn sweep_unused_clients(&self, before: Timestamp, most: i64) -> Result<u64, StoreError> {
-        let old = write!(self, |db| sqlx::query("delete from client where first_used_at is null and registered_at < $1")
-            .bind(before)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected()))?;
-        let surplus = write!(self, |db| sqlx::query(
+        let old =
+            write!(self, |db| sqlx::query("delete from client where first_used_at is null and registered_at < $1")
+                .bind(before)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected()))?;
+        let surplus = write!(self, |db| {
+            sqlx::query(
             "delete from client where first_used_at is null and id in
              (select id from client where first_used_at is null order by registered_at desc, id limit 100000 offset $1)"
         )
         .bind(most)
         .execute(db)
         .await
-        .map(|done| done.rows_affected()))?;
+        .map(|done| done.rows_affected())
+        })?;
         Ok(old + surplus)
     }
 }

@@ -54,7 +54,9 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let code_challenge = match row.code_challenge {
             None => None,
-            Some(text) => Some(CodeChallenge::from_text(&text).ok_or_else(|| StoreError::corrupt("code", "challenge"))?),
+            Some(text) => {
+                Some(CodeChallenge::from_text(&text).ok_or_else(|| StoreError::corrupt("code", "challenge"))?)
+            }
         };
         Ok(Some(Code {
             grant: Grant {

@@ -34,7 +34,10 @@ pub struct Store {
 enum Pool {
     /// One connection writes, several read: SQLite has one writer at a time anyway, and a queue in front of it
     /// is fairer and quicker than its lock.
-    Sqlite { write: SqlitePool, read: SqlitePool },
+    Sqlite {
+        write: SqlitePool,
+        read: SqlitePool,
+    },
     Postgres(PgPool),
 }
 

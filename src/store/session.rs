@@ -19,7 +19,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_session(
-        &self, session: &SecretHash, user: &UserId, authenticated_at: Timestamp, expires_at: Timestamp,
+        &self,
+        session: &SecretHash,
+        user: &UserId,
+        authenticated_at: Timestamp,
+        expires_at: Timestamp,
     ) -> Result<(), StoreError> {
         write!(self, |db| sqlx::query(
             "insert into session (token_hash, user_id, authenticated_at, expires_at) values ($1, $2, $3, $4)"

@@ -10,7 +10,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn count_sign_in_failure(
-        &self, subject: &str, now: Timestamp, window_ends_at: Timestamp,
+        &self,
+        subject: &str,
+        now: Timestamp,
+        window_ends_at: Timestamp,
     ) -> Result<i64, StoreError> {
         let (failures,): (i64,) = write!(self, |db| sqlx::query_as(
             "insert into sign_in_failure (subject, failures, window_ends_at) values ($1, 1, $3)
@@ -33,7 +36,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn sign_in_failures(
-        &self, subject: &str, now: Timestamp,
+        &self,
+        subject: &str,
+        now: Timestamp,
     ) -> Result<Option<(i64, Timestamp)>, StoreError> {
         Ok(read!(self, |db| sqlx::query_as(
             "select failures, window_ends_at from sign_in_failure where subject = $1 and window_ends_at > $2"

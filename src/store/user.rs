@@ -96,7 +96,12 @@ impl Store {
     ///
     /// # Errors
     /// When the link is dead, the name is taken or the database fails.
-    pub async fn insert_first_user(&self, link: &SecretHash, user: &NewUser, now: Timestamp) -> Result<(), AccountError> {
+    pub async fn insert_first_user(
+        &self,
+        link: &SecretHash,
+        user: &NewUser,
+        now: Timestamp,
+    ) -> Result<(), AccountError> {
         transact!(self, |tx| {
             let deleted = sqlx::query(
                 "delete from setup_link where exists

@@ -14,7 +14,10 @@ use crate::oauth::token::CodeRequest;
 use crate::store::Redeem;
 
 pub(super) async fn redeem(
-    app: &App, client: &Client, request: &CodeRequest, now: Timestamp,
+    app: &App,
+    client: &Client,
+    request: &CodeRequest,
+    now: Timestamp,
 ) -> Result<Response, Rejection> {
     let code_hash = Secret::presented(&request.code).hash();
     let Some(code) = app.store.find_code(&code_hash).await? else {

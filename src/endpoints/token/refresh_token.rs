@@ -13,7 +13,10 @@ use crate::oauth::token::{RefreshRequest, narrow};
 use crate::store::Rotate;
 
 pub(super) async fn rotate(
-    app: &App, client: &Client, request: &RefreshRequest, now: Timestamp,
+    app: &App,
+    client: &Client,
+    request: &RefreshRequest,
+    now: Timestamp,
 ) -> Result<Response, Rejection> {
     let presented = Secret::presented(&request.refresh_token);
     let old = presented.hash();

@@ -31,7 +31,7 @@ async fn initialize_echoes_the_version_and_starts_no_session() {
             assert_eq!(result["protocolVersion"], given, "{asked}");
             assert_eq!(result["serverInfo"]["name"], "portcullis");
             assert_eq!(result["serverInfo"]["title"], "Test");
-            assert_eq!(result["capabilities"], json!({ "tools": {} }));
+            assert_eq!(result["capabilities"], json!({ "tools": {}, "prompts": {}, "resources": {} }));
         }
     }
 }
@@ -95,7 +95,7 @@ async fn modern_results_carry_type_cache_hints_and_server() {
     }
     let discovery = fixture.modern("server/discover", json!({}), |_, _| {}).await.result();
     assert_eq!(discovery["supportedVersions"].as_array().unwrap().last(), Some(&json!(MODERN)));
-    assert_eq!(discovery["capabilities"], json!({ "tools": {} }));
+    assert_eq!(discovery["capabilities"], json!({ "tools": {}, "prompts": {}, "resources": {} }));
 }
 
 /// A change to one header.
@@ -159,16 +159,6 @@ async fn modern_mistakes_have_their_own_codes() {
     }
     let unknown = fixture.modern("no/such/method", json!({}), |_, _| {}).await;
     assert_eq!(unknown.code(), (404, -32601, json!(7)));
-    // What isn't declared isn't there; older clients ask all the same and get nothing.
-    for (method, nothing) in [
-        ("prompts/list", "prompts"),
-        ("resources/list", "resources"),
-        ("resources/templates/list", "resourceTemplates"),
-    ] {
-        assert_eq!(fixture.modern(method, json!({}), |_, _| {}).await.code(), (404, -32601, json!(7)), "{method}");
-        let asked = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
-        assert_eq!(fixture.legacy(None, &asked).await.result()[nothing], json!([]), "{method}");
-    }
     let nobody = fixture.modern("tools/call", json!({ "name": "nobody" }), |_, _| {}).await;
     assert_eq!(nobody.code(), (200, -32602, json!(7)));
     // ChatGPT asks for discovery first and falls back by the body of the answer (S-25).
@@ -212,4 +202,26 @@ async fn tools_that_are_off_do_not_exist() {
     let answer = fixture.legacy(None, &super::call("search", &json!({ "query": "x" }))).await;
     assert_eq!(answer.code(), (200, -32602, json!(1)));
     assert!(answer.body.contains("There are: whoami, fetch."), "{}", answer.body);
+}
+
+/// What is declared is answered, also where there is nothing to give.
+#[tokio::test]
+async fn prompts_and_resources_are_empty() {
+    let fixture = Fixture::new();
+    for (method, nothing) in [
+        ("prompts/list", "prompts"),
+        ("resources/list", "resources"),
+        ("resources/templates/list", "resourceTemplates"),
+    ] {
+        let listed = fixture.modern(method, json!({}), |_, _| {}).await.result();
+        assert_eq!((&listed[nothing], &listed["cacheScope"]), (&json!([]), &json!("private")), "{method}");
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
+        assert_eq!(fixture.legacy(None, &request).await.result()[nothing], json!([]), "{method}");
+    }
+    let name =
+        |headers: &mut axum::http::HeaderMap, _: &mut Value| _ = headers.insert("mcp-name", "x:y".parse().unwrap());
+    let read = fixture.modern("resources/read", json!({ "uri": "x:y" }), name).await;
+    assert_eq!(read.code(), (200, -32602, json!(7)));
+    let get = fixture.modern("prompts/get", json!({ "name": "x" }), |_, _| {}).await;
+    assert_eq!(get.code(), (200, -32602, json!(7)));
 }
