@@ -26,6 +26,7 @@ pub struct Mint {
 
 /// An access token and how many seconds it lives.
 #[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "a live token must not end up in a log")]
 pub struct AccessToken {
     /// The JWT.
     pub token: String,

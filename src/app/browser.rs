@@ -41,13 +41,11 @@ pub(crate) struct BrowserCookie {
 impl BrowserCookie {
     /// Reads the cookie, or makes one.
     pub(crate) fn of(app: &App, headers: &HeaderMap) -> Self {
-        match app.cookies.read(headers, SecretKind::Browser) {
-            Some(secret) => Self { hash: secret.hash(), new: None },
-            None => {
-                let secret = app.random.secret(SecretKind::Browser);
-                Self { hash: secret.hash(), new: Some(secret) }
-            }
+        if let Some(secret) = app.cookies.read(headers, SecretKind::Browser) {
+            return Self { hash: secret.hash(), new: None };
         }
+        let secret = app.random.secret(SecretKind::Browser);
+        Self { hash: secret.hash(), new: Some(secret) }
     }
 
     /// Sets the cookie if it is new.

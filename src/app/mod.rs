@@ -37,6 +37,7 @@ use crate::tokens::Mint;
 pub struct App(Arc<Parts>);
 
 /// What an [`App`] is made of.
+#[expect(missing_debug_implementations, reason = "it holds keys; an App's Debug says which one it is")]
 pub struct Parts {
     pub(crate) config: Config,
     pub(crate) store: Store,
@@ -91,6 +92,12 @@ pub enum BuildError {
     /// There is no master key.
     #[error("there is no master key")]
     NoMasterKey,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
 }
 
 impl Deref for App {
@@ -204,7 +211,7 @@ impl App {
     /// When the store fails or no key can be made.
     pub async fn sweep(&self) -> Result<(), BuildError> {
         /// How long what can't be used any more is still recognised when it is presented again.
-        const EVIDENCE: Duration = Duration::from_secs(24 * 3600);
+        const EVIDENCE: Duration = Duration::from_hours(24);
         let now = self.clock.now();
         let longest = self.config.tokens.access_ttl + EVIDENCE;
         let mut rows = self.store.sweep(now, now.minus(longest)).await?;

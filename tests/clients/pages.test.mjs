@@ -103,7 +103,7 @@ describe(`The pages on ${deployment}`, () => {
 
   test('Allow reaches a loopback http address', async () => {
     const attempt = await (await connector(server, loopback.url)).attempt();
-    const [answer] = await Promise.all([loopback.next(), alice.visit(attempt.url)]);
+    const answer = await loopback.during(() => alice.visit(attempt.url));
     await works(attempt, answer);
     assert.equal(answer.referer, undefined, 'no Referer leaves us');
   });
@@ -112,7 +112,7 @@ describe(`The pages on ${deployment}`, () => {
     const listener = await listenForCallback({ pathname: '/cb', tls: await certificate() });
     try {
       const attempt = await (await connector(server, listener.url)).attempt();
-      const [answer] = await Promise.all([listener.next(), alice.visit(attempt.url)]);
+      const answer = await listener.during(() => alice.visit(attempt.url));
       await works(attempt, answer);
     } finally {
       await listener.close();
@@ -122,7 +122,7 @@ describe(`The pages on ${deployment}`, () => {
   for (const [name, url] of Object.entries(HOSTED)) {
     test(`Allow reaches ${name} at its https address`, async () => {
       const attempt = await (await connector(server, url)).attempt();
-      const [answer] = await Promise.all([hosted[url].next(), alice.visit(attempt.url)]);
+      const answer = await hosted[url].during(() => alice.visit(attempt.url));
       assert.equal(answer.host, new URL(url).host);
       await works(attempt, answer);
     });
@@ -151,7 +151,7 @@ describe(`The pages on ${deployment}`, () => {
   test('Deny tells the client', async () => {
     const attempt = await (await connector(server, loopback.url)).attempt();
     const page = await toConsent(alice, attempt.url);
-    const [answer] = await Promise.all([loopback.next(), submit(page, () => page.click(DENY))]);
+    const answer = await loopback.during(() => submit(page, () => page.click(DENY)));
     assert.equal(answer.get('error'), 'access_denied');
     assert.equal(answer.get('state'), attempt.state);
     assert.equal(answer.get('iss'), server.issuer);
@@ -175,7 +175,7 @@ describe(`The pages on ${deployment}`, () => {
     const [again] = await Promise.all([alice.context.waitForEvent('page'), page.evaluate((url) => void window.open(url), page.url())]);
     await again.waitForSelector(ALLOW);
 
-    const [answer] = await Promise.all([loopback.next(), submit(page, () => page.click(ALLOW))]);
+    const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
     const tokens = await attempt.redeem(answer);
     const [response] = await Promise.all([again.waitForNavigation({ waitUntil: 'load' }), again.click(ALLOW)]);
     assert.ok(response.status() < 500, `${response.status()}`);
@@ -193,8 +193,8 @@ describe(`The pages on ${deployment}`, () => {
     // Both show the sign-in form by now; the second was loaded before the first is sent.
     await alice.signIn(one);
     await alice.signIn(two);
-    const [answerTwo] = await Promise.all([loopback.next(), alice.finish(two)]);
-    const [answerOne] = await Promise.all([loopback.next(), alice.finish(one)]);
+    const answerTwo = await loopback.during(() => alice.finish(two));
+    const answerOne = await loopback.during(() => alice.finish(one));
     await works(first, answerOne);
     await works(second, answerTwo);
   });
@@ -205,7 +205,7 @@ describe(`The pages on ${deployment}`, () => {
     const copy = await alice.context.newPage();
     await copy.goto(page.url());
     await copy.waitForSelector(ALLOW);
-    const [answer] = await Promise.all([loopback.next(), submit(page, () => page.click(ALLOW))]);
+    const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
     await works(attempt, answer);
   });
 
@@ -217,11 +217,11 @@ describe(`The pages on ${deployment}`, () => {
     await page.fill('input[name="username"]', BOB.username);
     await page.fill(PASSWORD, BOB.password);
     await submit(page, () => page.press(PASSWORD, 'Enter'));
-    const [answer] = await Promise.all([loopback.next(), alice.finish(page)]);
+    const answer = await loopback.during(() => alice.finish(page));
     const throughAlice = await works(attempt, answer);
 
     const own = await (await connector(server, loopback.url)).attempt();
-    const [ownAnswer] = await Promise.all([loopback.next(), bob.visit(own.url)]);
+    const ownAnswer = await loopback.during(() => bob.visit(own.url));
     assert.equal(throughAlice.id, (await works(own, ownAnswer)).id);
   });
 
@@ -232,14 +232,14 @@ describe(`The pages on ${deployment}`, () => {
     await alice.signIn(page, 'not the password at all');
     assert.equal(await page.locator(PASSWORD).count(), 1, 'the form is still there');
     alice.complaints.length = 0; // Chromium notes the status of a refused form.
-    const [answer] = await Promise.all([loopback.next(), alice.finish(page)]);
+    const answer = await loopback.during(() => alice.finish(page));
     await works(attempt, answer);
   });
 
   test('Disconnect at the account page ends a connection', async () => {
     const connection = await connector(server, loopback.url, { clientName: 'To be disconnected' });
     const attempt = await connection.attempt();
-    const [answer] = await Promise.all([loopback.next(), alice.visit(attempt.url)]);
+    const answer = await loopback.during(() => alice.visit(attempt.url));
     const tokens = await attempt.redeem(answer);
     assert.equal((await whoami(tokens)).status, 200);
 
@@ -262,7 +262,7 @@ describe(`The pages on ${deployment}`, () => {
     await alice.close();
     alice = await Person.at(browser, { issuer: server.issuer, ...ALICE, javaScriptEnabled: false });
     const attempt = await (await connector(server, loopback.url)).attempt();
-    const [answer] = await Promise.all([loopback.next(), alice.visit(attempt.url)]);
+    const answer = await loopback.during(() => alice.visit(attempt.url));
     await works(attempt, answer);
   });
 
