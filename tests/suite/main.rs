@@ -15,6 +15,8 @@ mod connector;
 mod layers;
 mod server;
 
+mod discovery;
+mod register;
 mod smoke;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
