@@ -15,6 +15,7 @@ mod connector;
 mod layers;
 mod server;
 
+mod authorize;
 mod discovery;
 mod register;
 mod smoke;
