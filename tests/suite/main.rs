@@ -16,6 +16,7 @@ mod layers;
 mod server;
 
 mod authorize;
+mod consent;
 mod discovery;
 mod register;
 mod smoke;
