@@ -558,7 +558,7 @@ on_both_databases! {
         browser.open("/account").await.page();
         client.authorize(&mut browser, &[("prompt", "login")]).await.one("code");
         browser.open(&client.authorize_url(&[("prompt", "none")])).await.callback();
-        browser.open("/docs/claude").await.page();
+        browser.open("/docs/claude.md").await.page();
         assert!(browser.visited.len() > 15);
         for url in &browser.visited {
             for name in ["code=", "error="] {

@@ -19,6 +19,7 @@ mod authorize;
 mod consent;
 mod discovery;
 mod register;
+mod sign_in;
 mod smoke;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
