@@ -106,6 +106,11 @@ describe(`The pages on ${deployment}`, () => {
     const answer = await loopback.during(() => alice.visit(attempt.url));
     await works(attempt, answer);
     assert.equal(answer.referer, undefined, 'no Referer leaves us');
+    const cookies = await alice.context.cookies(server.issuer);
+    assert.ok(cookies.length > 0);
+    for (const cookie of cookies) {
+      assert.ok(cookie.httpOnly && cookie.sameSite === 'Lax', `${cookie.name}: HttpOnly, SameSite=Lax`);
+    }
   });
 
   test('Allow reaches an https address on this machine', async () => {
@@ -207,6 +212,29 @@ describe(`The pages on ${deployment}`, () => {
     await copy.waitForSelector(ALLOW);
     const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
     await works(attempt, answer);
+  });
+
+  test('a consent page outlives the server that showed it', async () => {
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const page = await toConsent(alice, attempt.url);
+    await server.crash();
+    await server.revive();
+    const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
+    await works(attempt, answer);
+  });
+
+  test('a consent page is of no use in another browser', async () => {
+    bob = await Person.at(browser, { issuer: server.issuer, ...BOB });
+    const own = await (await connector(server, loopback.url)).attempt();
+    await loopback.during(() => bob.visit(own.url)); // signed in by now
+
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const page = await toConsent(alice, attempt.url);
+    const stolen = await bob.context.newPage();
+    const response = await stolen.goto(page.url());
+    assert.ok(response.status() >= 400 && response.status() < 500, `${response.status()}`);
+    assert.equal(await stolen.locator(ALLOW).count(), 0);
+    bob.complaints.length = 0; // Chromium notes the status.
   });
 
   test('another account can take over at the consent page', async () => {
