@@ -62,7 +62,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
             Ok(browser::sign_in(app, &parts.headers, &user.id, &location, now).await?)
         }
         Outcome::Wrong => {
-            let text = "The user name or the password is wrong.".to_owned();
+            let text = "The login name or the password is wrong.".to_owned();
             show(app, &parts, &target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
         }
         Outcome::Wait(seconds) => {

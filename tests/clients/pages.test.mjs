@@ -81,14 +81,17 @@ describe(`The pages on ${deployment}`, () => {
     assert.deepEqual(answer.getAll('iss'), [server.issuer]);
     assert.equal(answer.getAll('code').length, 1);
     const tokens = await attempt.redeem(answer);
-    const call = await whoami(tokens);
-    const text = await call.text();
-    assert.equal(call.status, 200, text);
+    return resultOf(await callTool(tokens, 'whoami', {}));
+  }
+
+  async function resultOf(response) {
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
     const message = JSON.parse(text.startsWith('{') ? text : /^data: (\{.*)$/m.exec(text)[1]);
     return message.result.structuredContent;
   }
 
-  function whoami({ access_token: token }) {
+  function callTool({ access_token: token }, name, args) {
     return fetch(server.mcpUrl, {
       method: 'POST',
       headers: {
@@ -97,7 +100,7 @@ describe(`The pages on ${deployment}`, () => {
         accept: 'application/json, text/event-stream',
         'mcp-protocol-version': '2025-11-25',
       },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }),
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } }),
     });
   }
 
@@ -269,7 +272,7 @@ describe(`The pages on ${deployment}`, () => {
     const attempt = await connection.attempt();
     const answer = await loopback.during(() => alice.visit(attempt.url));
     const tokens = await attempt.redeem(answer);
-    assert.equal((await whoami(tokens)).status, 200);
+    assert.equal((await callTool(tokens, 'whoami', {})).status, 200);
 
     const page = await alice.context.newPage();
     await page.goto(`${server.issuer}/account`);
@@ -280,10 +283,23 @@ describe(`The pages on ${deployment}`, () => {
 
     await assert.rejects(connection.refresh(tokens.refresh_token), InvalidGrantError);
     const refused = await until('the access token to be refused', async () => {
-      const response = await whoami(tokens);
+      const response = await callTool(tokens, 'whoami', {});
       return response.status === 401 && response;
     });
     assert.match(refused.headers.get('www-authenticate'), /^Bearer .*error="invalid_token"/);
+  });
+
+  test('an address that search cites opens for a person, after sign-in', async () => {
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const answer = await loopback.during(() => alice.visit(attempt.url));
+    const { results } = await resultOf(await callTool(await attempt.redeem(answer), 'search', { query: 'refresh token' }));
+
+    bob = await Person.at(browser, { issuer: server.issuer, ...BOB });
+    const page = await bob.context.newPage();
+    await page.goto(results[0].url);
+    await bob.signIn(page);
+    assert.equal(page.url(), results[0].url);
+    assert.ok((await page.locator('body').innerText()).includes(results[0].title));
   });
 
   test('all of it works without JavaScript', async () => {
