@@ -195,6 +195,17 @@ describe(`The pages on ${deployment}`, () => {
   test('two tabs with two authorizations both work', async () => {
     const connection = await connector(server, loopback.url);
     const [first, second] = [await connection.attempt(), await connection.attempt()];
+    const one = await toConsent(alice, first.url);
+    const two = await toConsent(alice, second.url);
+    const answerTwo = await loopback.during(() => alice.finish(two));
+    const answerOne = await loopback.during(() => alice.finish(one));
+    await works(first, answerOne);
+    await works(second, answerTwo);
+  });
+
+  test('two tabs work even if each was signed in to by itself', async () => {
+    const connection = await connector(server, loopback.url);
+    const [first, second] = [await connection.attempt(), await connection.attempt()];
     const [one, two] = [await alice.context.newPage(), await alice.context.newPage()];
     await one.goto(first.url);
     await two.goto(second.url);
