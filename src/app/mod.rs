@@ -269,7 +269,8 @@ async fn first_keys(
     now: Timestamp,
 ) -> Result<KeyRing, BuildError> {
     let stored = store.signing_keys().await?;
-    if !stored.is_empty() {
+    // Also after a change of `keys.algorithm`: the next key is of the new kind and takes over in time.
+    if stored.last().is_some_and(|newest| newest.algorithm == config.keys.algorithm.as_str()) {
         return Ok(KeyRing::open(&stored, master)?);
     }
     store.insert_signing_key(&next_key(config, &stored, master, random, now)?).await?;
