@@ -98,7 +98,7 @@ pub(crate) async fn measure(database: &Database, wanted: &Wanted) -> Vec<Row> {
     let token = person.access_token.clone();
     let sub = claim(&token, "sub");
 
-    let bare = Ceiling::start(&["mcp", &database.url, &sub]);
+    let bare = Ceiling::start(&["mcp", &database.url, &sub, &format!("http://{address}")]);
     let mut arguments = json!({});
     for (name, tool) in [(WHOAMI, "whoami"), (FETCH, "fetch")] {
         if tool == "fetch" {

@@ -52,7 +52,7 @@ impl Canned {
 pub(crate) async fn run(kind: &str, arguments: &[&str]) {
     match (kind, arguments) {
         ("axum", [file]) => serve(canned(Path::new(file))).await,
-        ("mcp", [database_url, sub]) => serve(unprotected(database_url, sub).await).await,
+        ("mcp", [database_url, sub, public_url]) => serve(unprotected(database_url, sub, public_url).await).await,
         ("commits", [database_url, rows]) => commits::run(database_url, rows).await,
         _ => panic!("no ceiling {kind} {arguments:?}"),
     }
@@ -65,8 +65,8 @@ async fn serve(router: Router) {
 }
 
 /// The same MCP server with the same tools, and nothing in front of it.
-async fn unprotected(database_url: &str, sub: &str) -> Router {
-    let config = Config::load(None, process::settings(database_url)).unwrap();
+async fn unprotected(database_url: &str, sub: &str, public_url: &str) -> Router {
+    let config = Config::load(None, process::settings(database_url, public_url)).unwrap();
     let database = &config.database;
     let store = Store::connect(&database.url, database.max_connections, database.acquire_timeout).await.unwrap();
     let app = App::build(config, store, Clock::system(), Random::system()).await.unwrap();

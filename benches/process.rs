@@ -182,8 +182,12 @@ impl Ceiling {
 }
 
 /// The environment of a ceiling that is the server without its guard.
-pub(crate) fn settings(database_url: &str) -> Vec<(String, String)> {
-    [("PORTCULLIS__DATABASE__URL", database_url), ("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY)]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+pub(crate) fn settings(database_url: &str, public_url: &str) -> Vec<(String, String)> {
+    [
+        ("PORTCULLIS__DATABASE__URL", database_url),
+        ("PORTCULLIS__PUBLIC_URL", public_url),
+        ("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
 }
