@@ -11,6 +11,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod browser;
+mod cli;
 mod connector;
 mod layers;
 mod server;
