@@ -9,12 +9,17 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bed;
 mod browser;
 mod connector;
 mod layers;
 mod server;
 
 mod smoke;
+mod store;
+mod store_lookups;
+mod store_races;
+mod store_random;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {
