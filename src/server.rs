@@ -28,7 +28,7 @@ use crate::store::Store;
 /// How often other replicas' changes are looked for: revocations must bite within a second.
 const POLL_EVERY: Duration = Duration::from_millis(250);
 /// How often what has had its time is forgotten.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long requests under way may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -87,6 +87,13 @@ pub fn router(app: &App) -> Router {
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
 }
 
+/// The MCP endpoint without its guard, for the benchmarks to measure what the guard costs. The program has no use
+/// for it.
+#[doc(hidden)]
+pub fn unprotected_mcp(app: &App, sub: &str) -> Router {
+    mcp_state(app).unprotected(&app.config.paths.mcp, sub, app.offer.default_scope.clone())
+}
+
 /// A path with and without a slash at its end: a POST that is redirected loses its body (D-22).
 fn both<S: Clone + Send + Sync + 'static>(path: &str, handler: MethodRouter<S>) -> Router<S> {
     Router::new().route(path, handler.clone()).route(&format!("{path}/"), handler)
@@ -109,7 +116,7 @@ fn cors() -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(expose.map(HeaderName::from_static))
-        .max_age(Duration::from_secs(3600))
+        .max_age(Duration::from_hours(1))
 }
 
 #[derive(Clone)]

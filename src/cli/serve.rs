@@ -13,7 +13,7 @@ use crate::model::time::Clock;
 use crate::server;
 
 /// How long a set-up link is good.
-const SETUP_LINK: Duration = Duration::from_secs(24 * 3600);
+const SETUP_LINK: Duration = Duration::from_hours(24);
 
 pub(super) async fn run(config: Config) -> Result<(), CliError> {
     logging::start(&config.log);

@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
@@ -22,7 +23,7 @@ use super::tools::{ToolSettings, Toolbox};
 use super::transport::Transport;
 use crate::crypto::keys::KeyRing;
 use crate::library::Library;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, Timestamp};
 use crate::oauth::challenge::Challenge;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
@@ -103,6 +104,21 @@ impl McpState {
     }
 }
 
+impl McpState {
+    /// The same tools on the same library with nothing in front of them, every call made in the name of `sub`:
+    /// what the benchmarks compare the guarded endpoint with. No route of the server leads here.
+    pub(crate) fn unprotected(&self, path: &str, sub: &str, scope: Scope) -> Router {
+        let caller = Arc::new(Caller {
+            sub: sub.to_owned(),
+            client_id: String::new(),
+            grant: String::new(),
+            scope,
+            exp: Timestamp(i64::MAX),
+        });
+        Router::new().route_service(path, self.0.transport.bare()).layer(Extension(caller))
+    }
+}
+
 impl Inner {
     async fn serve(&self, request: Request) -> Result<Response, Refused> {
         let (mut parts, body) = request.into_parts();
@@ -139,7 +155,7 @@ impl Inner {
 
     /// Decided before anything is executed, and answered with a real 403: clients step up on nothing else
     /// (D-25, D-26).
-    fn permit<'a>(&self, caller: &Caller, tools: impl IntoIterator<Item = &'a str>) -> Result<(), Refused> {
+    fn permit<'a, T: IntoIterator<Item = &'a str>>(&self, caller: &Caller, tools: T) -> Result<(), Refused> {
         self.policy.decide(&caller.scope, tools).map_err(|insufficient| {
             tracing::info!(client = caller.client_id, missing = %insufficient.missing, "refused a call: insufficient scope");
             Refused::insufficient(&insufficient, &self.resource_metadata)

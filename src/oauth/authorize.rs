@@ -40,6 +40,7 @@ pub struct AuthorizationRequest {
 
 /// `prompt` (OpenID Connect Core §3.1.2.1), which OAuth clients send too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the parameter is a set of four flags")]
 pub struct Prompt {
     /// Show nothing: answer or refuse.
     pub none: bool,

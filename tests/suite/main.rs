@@ -8,6 +8,7 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
+#![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod bed;
 mod browser;
@@ -27,7 +28,6 @@ macro_rules! on_both_databases {
         $(
             $(#[$attribute])*
             mod $name {
-                #[allow(unused_imports, reason = "a test need not use all of its module")]
                 use super::*;
 
                 async fn test($database: crate::server::Database) $body

@@ -48,12 +48,13 @@ impl Drop for Folder {
 
 fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    format!("{}_{nanos}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    let random: String = Random::system().bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("{random}_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl OwnDatabase {
     /// A fresh SQLite file or a fresh PostgreSQL schema.
+    #[expect(clippy::disallowed_methods, reason = "the test's own setting, which the server never sees")]
     pub async fn new(database: Database) -> Self {
         match database {
             Database::Sqlite => {
