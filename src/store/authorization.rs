@@ -83,7 +83,7 @@ impl TryFrom<Row> for Authorization {
                 resource: Resource::from_canonical(row.resource),
                 state: row.state,
                 code_challenge: challenge,
-                prompt: Prompt::from_text(&row.prompt),
+                prompt: Prompt::from_text(&row.prompt).ok_or_else(|| corrupt("prompt".to_owned()))?,
                 login_hint: row.login_hint,
             },
             browser_hash: row.browser_hash,

@@ -10,6 +10,7 @@
 )]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod bed;
 mod browser;
 mod cli;
 mod connector;
@@ -17,6 +18,10 @@ mod layers;
 mod server;
 
 mod smoke;
+mod store;
+mod store_lookups;
+mod store_races;
+mod store_random;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {
