@@ -17,6 +17,9 @@ mod connector;
 mod layers;
 mod server;
 
+mod authorize;
+mod discovery;
+mod register;
 mod smoke;
 mod store;
 mod store_lookups;
