@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::profile::Profiles;
-use crate::config::{Config, RegistrationPolicy};
+use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
 use crate::crypto::keys::{self, KeyError, KeyRing};
 use crate::crypto::master::MasterKey;
@@ -193,7 +193,7 @@ impl App {
     /// When the store fails or a key can't be opened; the old view stays.
     pub async fn poll(&self) -> Result<(), BuildError> {
         let now = self.clock.now();
-        let longest = whole_seconds(self.config.tokens.access_ttl) + 2 * LEEWAY_SECONDS;
+        let longest = whole_seconds(MAX_ACCESS_TTL) + 2 * LEEWAY_SECONDS;
         let revoked = self.store.revoked_grants(Timestamp(now.0 - longest)).await?;
         let revoked: HashSet<String> = revoked.iter().map(ToString::to_string).collect();
         if self.revocations.equals(&revoked) {
@@ -213,7 +213,7 @@ impl App {
         /// How long what can't be used any more is still recognised when it is presented again.
         const EVIDENCE: Duration = Duration::from_hours(24);
         let now = self.clock.now();
-        let longest = self.config.tokens.access_ttl + EVIDENCE;
+        let longest = MAX_ACCESS_TTL + EVIDENCE;
         let mut rows = self.store.sweep(now, now.minus(longest)).await?;
         let registration = &self.config.registration;
         rows += self
@@ -269,7 +269,8 @@ async fn first_keys(
     now: Timestamp,
 ) -> Result<KeyRing, BuildError> {
     let stored = store.signing_keys().await?;
-    if !stored.is_empty() {
+    // Also after a change of `keys.algorithm`: the next key is of the new kind and takes over in time.
+    if stored.last().is_some_and(|newest| newest.algorithm == config.keys.algorithm.as_str()) {
         return Ok(KeyRing::open(&stored, master)?);
     }
     store.insert_signing_key(&next_key(config, &stored, master, random, now)?).await?;

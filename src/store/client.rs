@@ -136,12 +136,14 @@ impl Store {
                 .await?;
             if id != new.id {
                 sqlx::query(
-                    "delete from client_registration where client_id = $1 and token_hash not in
-                     (select token_hash from client_registration where client_id = $1
+                    // The new token stays even if more than the most were given out within its second.
+                    "delete from client_registration where client_id = $1 and token_hash <> $3 and token_hash not in
+                     (select token_hash from client_registration where client_id = $1 and token_hash <> $3
                       order by registered_at desc, token_hash limit $2)",
                 )
                 .bind(&id)
-                .bind(MAX_REGISTRATION_TOKENS)
+                .bind(MAX_REGISTRATION_TOKENS - 1)
+                .bind(&new.token_hash)
                 .execute(&mut *tx)
                 .await?;
             }

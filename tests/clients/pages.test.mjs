@@ -81,14 +81,17 @@ describe(`The pages on ${deployment}`, () => {
     assert.deepEqual(answer.getAll('iss'), [server.issuer]);
     assert.equal(answer.getAll('code').length, 1);
     const tokens = await attempt.redeem(answer);
-    const call = await whoami(tokens);
-    const text = await call.text();
-    assert.equal(call.status, 200, text);
+    return resultOf(await callTool(tokens, 'whoami', {}));
+  }
+
+  async function resultOf(response) {
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
     const message = JSON.parse(text.startsWith('{') ? text : /^data: (\{.*)$/m.exec(text)[1]);
     return message.result.structuredContent;
   }
 
-  function whoami({ access_token: token }) {
+  function callTool({ access_token: token }, name, args) {
     return fetch(server.mcpUrl, {
       method: 'POST',
       headers: {
@@ -97,7 +100,7 @@ describe(`The pages on ${deployment}`, () => {
         accept: 'application/json, text/event-stream',
         'mcp-protocol-version': '2025-11-25',
       },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }),
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } }),
     });
   }
 
@@ -106,6 +109,11 @@ describe(`The pages on ${deployment}`, () => {
     const answer = await loopback.during(() => alice.visit(attempt.url));
     await works(attempt, answer);
     assert.equal(answer.referer, undefined, 'no Referer leaves us');
+    const cookies = await alice.context.cookies(server.issuer);
+    assert.ok(cookies.length > 0);
+    for (const cookie of cookies) {
+      assert.ok(cookie.httpOnly && cookie.sameSite === 'Lax', `${cookie.name}: HttpOnly, SameSite=Lax`);
+    }
   });
 
   test('Allow reaches an https address on this machine', async () => {
@@ -161,11 +169,9 @@ describe(`The pages on ${deployment}`, () => {
   test('a double click on Allow does no harm', async () => {
     const attempt = await (await connector(server, loopback.url)).attempt();
     const page = await toConsent(alice, attempt.url);
-    const before = loopback.answers.length;
-    await page.dblclick(ALLOW);
-    await page.waitForURL(`${loopback.url}?*`);
-    await works(attempt, loopback.answers.at(-1));
-    assert.ok(loopback.answers.length > before);
+    // The second click interrupts the navigation of the first, which the driver may report; what counts is the answer.
+    const answer = await loopback.during(() => page.dblclick(ALLOW).catch(() => {}));
+    await works(attempt, answer);
   });
 
   test('Allow pressed again on a page that has been answered does no harm', async () => {
@@ -185,6 +191,17 @@ describe(`The pages on ${deployment}`, () => {
   });
 
   test('two tabs with two authorizations both work', async () => {
+    const connection = await connector(server, loopback.url);
+    const [first, second] = [await connection.attempt(), await connection.attempt()];
+    const one = await toConsent(alice, first.url);
+    const two = await toConsent(alice, second.url);
+    const answerTwo = await loopback.during(() => alice.finish(two));
+    const answerOne = await loopback.during(() => alice.finish(one));
+    await works(first, answerOne);
+    await works(second, answerTwo);
+  });
+
+  test('two tabs work even if each was signed in to by itself', async () => {
     const connection = await connector(server, loopback.url);
     const [first, second] = [await connection.attempt(), await connection.attempt()];
     const [one, two] = [await alice.context.newPage(), await alice.context.newPage()];
@@ -207,6 +224,29 @@ describe(`The pages on ${deployment}`, () => {
     await copy.waitForSelector(ALLOW);
     const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
     await works(attempt, answer);
+  });
+
+  test('a consent page outlives the server that showed it', async () => {
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const page = await toConsent(alice, attempt.url);
+    await server.crash();
+    await server.revive();
+    const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
+    await works(attempt, answer);
+  });
+
+  test('a consent page is of no use in another browser', async () => {
+    bob = await Person.at(browser, { issuer: server.issuer, ...BOB });
+    const own = await (await connector(server, loopback.url)).attempt();
+    await loopback.during(() => bob.visit(own.url)); // signed in by now
+
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const page = await toConsent(alice, attempt.url);
+    const stolen = await bob.context.newPage();
+    const response = await stolen.goto(page.url());
+    assert.ok(response.status() >= 400 && response.status() < 500, `${response.status()}`);
+    assert.equal(await stolen.locator(ALLOW).count(), 0);
+    bob.complaints.length = 0; // Chromium notes the status.
   });
 
   test('another account can take over at the consent page', async () => {
@@ -241,7 +281,7 @@ describe(`The pages on ${deployment}`, () => {
     const attempt = await connection.attempt();
     const answer = await loopback.during(() => alice.visit(attempt.url));
     const tokens = await attempt.redeem(answer);
-    assert.equal((await whoami(tokens)).status, 200);
+    assert.equal((await callTool(tokens, 'whoami', {})).status, 200);
 
     const page = await alice.context.newPage();
     await page.goto(`${server.issuer}/account`);
@@ -252,10 +292,23 @@ describe(`The pages on ${deployment}`, () => {
 
     await assert.rejects(connection.refresh(tokens.refresh_token), InvalidGrantError);
     const refused = await until('the access token to be refused', async () => {
-      const response = await whoami(tokens);
+      const response = await callTool(tokens, 'whoami', {});
       return response.status === 401 && response;
     });
     assert.match(refused.headers.get('www-authenticate'), /^Bearer .*error="invalid_token"/);
+  });
+
+  test('an address that search cites opens for a person, after sign-in', async () => {
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const answer = await loopback.during(() => alice.visit(attempt.url));
+    const { results } = await resultOf(await callTool(await attempt.redeem(answer), 'search', { query: 'refresh token' }));
+
+    bob = await Person.at(browser, { issuer: server.issuer, ...BOB });
+    const page = await bob.context.newPage();
+    await page.goto(results[0].url);
+    await bob.signIn(page);
+    assert.equal(page.url(), results[0].url);
+    assert.ok((await page.locator('body').innerText()).includes(results[0].title));
   });
 
   test('all of it works without JavaScript', async () => {

@@ -10,7 +10,9 @@
 )]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod bed;
 mod browser;
+mod cli;
 mod connector;
 mod layers;
 mod server;
@@ -21,6 +23,10 @@ mod discovery;
 mod register;
 mod sign_in;
 mod smoke;
+mod store;
+mod store_lookups;
+mod store_races;
+mod store_random;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {
