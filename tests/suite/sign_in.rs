@@ -32,9 +32,11 @@ fn at(server: &TestServer, address: &str) -> Browser {
     browser
 }
 
-/// One try to sign in: the answer to the form, not followed.
+/// One try to sign in: the answer to the form, not followed. The form is one that was opened before anybody signed in.
 async fn attempt(browser: &mut Browser, name: &str, password: &str) -> Page {
+    let session = browser.cookies.remove("portcullis_session");
     let page = browser.open("/login").await.page();
+    browser.cookies.extend(session.map(|session| ("portcullis_session".to_owned(), session)));
     let (action, mut fields) = page.fields("password");
     fields.insert("username".to_owned(), name.to_owned());
     fields.insert("password".to_owned(), password.to_owned());
@@ -340,7 +342,7 @@ on_both_databases! {
         // What is wrong is said, all at once, and the link lives on.
         let wrong = browser.submit(&page, &[("username", "no name!"), ("password", "short")]).await.page();
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(wrong.text().contains("A user name has") && wrong.text().contains("5 characters"), "{}", wrong.text());
+        assert!(wrong.text().contains("A login name has") && wrong.text().contains("5 characters"), "{}", wrong.text());
         let values = [("username", "Root"), ("password", PASSWORD), ("display_name", "")];
         let account = browser.submit(&wrong, &values).await.page();
         assert!(is_signed_in(&account) && account.url.ends_with("/account"), "{}", account.text());
