@@ -15,7 +15,16 @@ mod connector;
 mod layers;
 mod server;
 
+
+mod chatgpt;
+mod durability;
+mod hostile;
+mod insomnia;
+mod revoke;
 mod smoke;
+mod token_code;
+mod token_jwt;
+mod token_refresh;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {
