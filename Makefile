@@ -33,7 +33,7 @@ test-clients: ## real MCP clients against the built binary
 	scripts/test.sh clients
 
 bench: ## how fast it is on this machine
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench main
 
 image: ## the container image
 	docker build --tag portcullis .

@@ -87,6 +87,13 @@ pub fn router(app: &App) -> Router {
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
 }
 
+/// The MCP endpoint without its guard, for the benchmarks to measure what the guard costs. The program has no use
+/// for it.
+#[doc(hidden)]
+pub fn unprotected_mcp(app: &App, sub: &str) -> Router {
+    mcp_state(app).unprotected(&app.config.paths.mcp, sub, app.offer.default_scope.clone())
+}
+
 /// A path with and without a slash at its end: a POST that is redirected loses its body (D-22).
 fn both<S: Clone + Send + Sync + 'static>(path: &str, handler: MethodRouter<S>) -> Router<S> {
     Router::new().route(path, handler.clone()).route(&format!("{path}/"), handler)

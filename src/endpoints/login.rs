@@ -66,7 +66,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     }
     let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
     let cookie = app.cookies.read(&parts.headers, SecretKind::Browser).map(|secret| secret.hash());
-    check_form(app, cookie.as_ref(), PURPOSE, &form)?;
+    check_form(app, cookie.as_ref(), PURPOSE, form.first("csrf").unwrap_or_default())?;
     let target = target(app, &parts, &query, &form, now).await?;
     let typed = form.first("username").unwrap_or_default().to_owned();
     match authenticate(app, &parts, &typed, form.first("password").unwrap_or_default(), now).await? {

@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
@@ -22,7 +23,7 @@ use super::tools::{ToolSettings, Toolbox};
 use super::transport::Transport;
 use crate::crypto::keys::KeyRing;
 use crate::library::Library;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, Timestamp};
 use crate::oauth::challenge::Challenge;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
@@ -100,6 +101,21 @@ impl McpState {
             challenge: Challenge::new(&settings.resource_metadata).scope(&settings.initial_scope),
             resource_metadata: settings.resource_metadata,
         }))
+    }
+}
+
+impl McpState {
+    /// The same tools on the same library with nothing in front of them, every call made in the name of `sub`:
+    /// what the benchmarks compare the guarded endpoint with. No route of the server leads here.
+    pub(crate) fn unprotected(&self, path: &str, sub: &str, scope: Scope) -> Router {
+        let caller = Arc::new(Caller {
+            sub: sub.to_owned(),
+            client_id: String::new(),
+            grant: String::new(),
+            scope,
+            exp: Timestamp(i64::MAX),
+        });
+        Router::new().route_service(path, self.0.transport.bare()).layer(Extension(caller))
     }
 }
 

@@ -28,7 +28,7 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 /// The most bytes of one of the library's answers that are read again here.
 const MAX_REREAD: usize = 8 * 1024 * 1024;
 
-type Library = StreamableHttpService<Arc<Server>, NeverSessionManager>;
+pub(crate) type Library = StreamableHttpService<Arc<Server>, NeverSessionManager>;
 
 /// The MCP library, set up once for each form of answer.
 pub(crate) struct Transport {
@@ -53,6 +53,11 @@ impl Transport {
             StreamableHttpService::new(move || Ok(Arc::clone(&server)), manager, config)
         };
         Self { json: library(true), event_stream: library(false), tools: ToolList::of(server) }
+    }
+
+    /// The library alone, answering in JSON.
+    pub(crate) fn bare(&self) -> Library {
+        self.json.clone()
     }
 
     /// Serves one message.

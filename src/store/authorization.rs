@@ -81,7 +81,7 @@ impl TryFrom<Row> for Authorization {
                 resource: Resource::from_canonical(row.resource),
                 state: row.state,
                 code_challenge: challenge,
-                prompt: Prompt::from_text(&row.prompt),
+                prompt: Prompt::from_text(&row.prompt).ok_or_else(|| corrupt("prompt".to_owned()))?,
                 login_hint: row.login_hint,
             },
             browser_hash: row.browser_hash,
@@ -224,7 +224,7 @@ impl Store {
             .bind(&grant.client_id)
             .bind(authorization.redirect_uri.as_str())
             .bind(grant.resource.as_str())
-            .bind(grant.scope.to_string())
+            .bind(grant.scope.without_offline_access().to_string())
             .bind(authorization.request.offline)
             .bind(*now)
             .execute(&mut *tx)

@@ -109,8 +109,15 @@ impl Store {
         match &self.pool {
             Pool::Sqlite { write, .. } => {
                 let options = write.connect_options();
-                let lock = lock_beside(options.get_filename())
-                    .map_err(|source| ConnectError::Folder { path: options.get_filename().to_owned(), source })?;
+                let path = options.get_filename().to_owned();
+                // Waiting for the lock must not hold up the runtime: whoever has it may need the very thread to go on.
+                let lock = tokio::task::spawn_blocking({
+                    let path = path.clone();
+                    move || lock_beside(&path)
+                })
+                .await
+                .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+                .map_err(|source| ConnectError::Folder { path, source })?;
                 MIGRATIONS.run(write).await?;
                 drop(lock);
             }
@@ -118,7 +125,7 @@ impl Store {
                 let mut connection = pool.acquire().await?;
                 // Waiting for another replica's migration may take long.
                 connection.execute("set statement_timeout = 0").await?;
-                MIGRATIONS.run(&mut *connection).await?;
+                MIGRATIONS.run_direct(None, &mut *connection, false).await?;
                 connection.execute(STATEMENT_TIMEOUT).await?;
             }
         }

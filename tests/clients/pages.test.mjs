@@ -169,11 +169,9 @@ describe(`The pages on ${deployment}`, () => {
   test('a double click on Allow does no harm', async () => {
     const attempt = await (await connector(server, loopback.url)).attempt();
     const page = await toConsent(alice, attempt.url);
-    const before = loopback.answers.length;
-    await page.dblclick(ALLOW);
-    await page.waitForURL(`${loopback.url}?*`);
-    await works(attempt, loopback.answers.at(-1));
-    assert.ok(loopback.answers.length > before);
+    // The second click interrupts the navigation of the first, which the driver may report; what counts is the answer.
+    const answer = await loopback.during(() => page.dblclick(ALLOW).catch(() => {}));
+    await works(attempt, answer);
   });
 
   test('Allow pressed again on a page that has been answered does no harm', async () => {

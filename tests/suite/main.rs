@@ -10,18 +10,26 @@
 )]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod bed;
 mod browser;
+mod cli;
 mod connector;
 mod layers;
 mod server;
 
-
+mod authorize;
 mod chatgpt;
+mod discovery;
 mod durability;
 mod hostile;
 mod insomnia;
+mod register;
 mod revoke;
 mod smoke;
+mod store;
+mod store_lookups;
+mod store_races;
+mod store_random;
 mod token_code;
 mod token_jwt;
 mod token_refresh;

@@ -1,6 +1,6 @@
 //! A real server on a real socket, with a clock that the test moves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -81,9 +81,9 @@ impl OwnDatabase {
 /// A running server.
 pub struct TestServer {
     pub app: App,
-    /// `http://127.0.0.1:port`, the issuer.
+    /// `http://127.0.0.1:port`, or the public address that the server was told: the issuer.
     pub origin: String,
-    /// Where this very process listens: another address than `origin` on a replica.
+    /// `http://127.0.0.1:port`, where it really listens: another address than `origin` on a replica.
     pub address: String,
     pub config: Config,
     pub database: OwnDatabase,
@@ -106,7 +106,12 @@ impl TestServer {
         server
     }
 
-    /// A server on a database that exists. With `public_url` it is a replica behind that address.
+    /// A server with some settings changed and no account yet.
+    pub async fn empty(database: Database, settings: &[(&str, &str)]) -> Self {
+        Self::on(OwnDatabase::new(database).await, settings, None).await
+    }
+
+    /// A server on a database that exists. A setting named `PORTCULLIS_CONFIG` is the configuration file. With `public_url` it is a replica behind that address.
     pub async fn on(database: OwnDatabase, settings: &[(&str, &str)], public_url: Option<&str>) -> Self {
         Self::at(START, database, settings, public_url).await
     }
@@ -136,7 +141,8 @@ impl TestServer {
             env.retain(|(own, _)| own != name);
             env.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let config = Config::load(None, env).unwrap();
+        let file = settings.iter().find(|(name, _)| *name == "PORTCULLIS_CONFIG").map(|(_, path)| Path::new(path));
+        let config = Config::load(file, env).unwrap();
         let store =
             Store::connect(&config.database.url, config.database.max_connections, config.database.acquire_timeout)
                 .await

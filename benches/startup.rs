@@ -1,0 +1,36 @@
+//! What starting and idling cost.
+
+use std::time::Duration;
+
+use crate::process::{Database, Server};
+use crate::rounds::median;
+
+pub(crate) const NAME: &str = "start memory";
+/// How many starts.
+const STARTS: usize = 10;
+/// How long the server idles before its memory is read.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Starts the server on a warm store again and again; a table.
+pub(crate) async fn measure(database: &Database) -> String {
+    let (mut times, mut cpu, mut memory, mut peak) = (Vec::new(), Vec::new(), 0.0_f64, 0.0_f64);
+    for start in 0..STARTS {
+        let (server, time) = Server::restart(database).await;
+        times.push(time.as_secs_f64() * 1000.0);
+        cpu.push(server.process.cpu() * 1000.0);
+        if start == 0 {
+            tokio::time::sleep(IDLE).await;
+            (memory, peak) = server.process.memory();
+        }
+    }
+    format!(
+        "| What | Measured | Aim |\n|---|---:|---:|\n\
+         | Time to first answer (`/readyz`) on a warm store, median of {STARTS} | {:.0} ms | < 100 ms |\n\
+         | CPU time until then, median | {:.0} ms | |\n\
+         | Memory after a start and {} s of idling (RSS) | {memory:.1} MiB | < 30 MiB |\n\
+         | Highest memory until then | {peak:.1} MiB | |",
+        median(times),
+        median(cpu),
+        IDLE.as_secs(),
+    )
+}
