@@ -16,6 +16,7 @@ mod connector;
 mod layers;
 mod server;
 
+mod mcp;
 mod smoke;
 mod store;
 mod store_lookups;
