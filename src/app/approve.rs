@@ -35,7 +35,6 @@ impl App {
         let approval = Approval {
             authorization,
             grant: &grant,
-            consented: &scope,
             code_hash: self.code_of(authorization).hash(),
             code_expires_at: now.plus(self.config.tokens.code_ttl),
             now,

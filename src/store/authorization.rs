@@ -19,8 +19,6 @@ pub struct Approval<'a> {
     pub authorization: &'a Authorization,
     /// The grant that the code will become.
     pub grant: &'a Grant,
-    /// What was approved, to be remembered: the grant's scope without `offline_access`.
-    pub consented: &'a Scope,
     /// Digest of the code.
     pub code_hash: SecretHash,
     /// When the code dies.
@@ -185,7 +183,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn approve_authorization(&self, approval: &Approval<'_>) -> Result<Decided, StoreError> {
-        let Approval { authorization, grant, consented, code_hash, code_expires_at, now } = approval;
+        let Approval { authorization, grant, code_hash, code_expires_at, now } = approval;
         let decided = transact!(self, |tx| {
             let done = sqlx::query(
                 "update authorization_request set decision = 'approved', user_id = $2
@@ -226,7 +224,7 @@ impl Store {
             .bind(&grant.client_id)
             .bind(authorization.redirect_uri.as_str())
             .bind(grant.resource.as_str())
-            .bind(consented.to_string())
+            .bind(grant.scope.without_offline_access().to_string())
             .bind(authorization.request.offline)
             .bind(*now)
             .execute(&mut *tx)

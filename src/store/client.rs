@@ -1,6 +1,6 @@
 //! `client` and `client_registration`.
 
-use super::{Store, StoreError, read, transact, write};
+use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::secret::SecretHash;
@@ -157,6 +157,9 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(None);
+        }
         let row: Option<Row> =
             read!(self, |db| sqlx::query_as(concat!("select ", client_columns!(), " from client c where c.id = $1"))
                 .bind(id)
@@ -170,6 +173,9 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_registration(&self, id: &ClientId, token: &SecretHash) -> Result<Option<Client>, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(None);
+        }
         let row: Option<Row> = read!(self, |db| sqlx::query_as(concat!(
             "select ",
             client_columns!(),

@@ -125,7 +125,7 @@ impl Store {
                 let mut connection = pool.acquire().await?;
                 // Waiting for another replica's migration may take long.
                 connection.execute("set statement_timeout = 0").await?;
-                MIGRATIONS.run(&mut *connection).await?;
+                MIGRATIONS.run_direct(None, &mut *connection, false).await?;
                 connection.execute(STATEMENT_TIMEOUT).await?;
             }
         }

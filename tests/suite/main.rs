@@ -12,11 +12,15 @@
 
 mod bed;
 mod browser;
+mod cli;
 mod connector;
 mod layers;
 mod server;
 
+mod authorize;
+mod discovery;
 mod mcp;
+mod register;
 mod smoke;
 mod store;
 mod store_lookups;
