@@ -24,6 +24,7 @@ mod discovery;
 mod durability;
 mod hostile;
 mod insomnia;
+mod mcp;
 mod register;
 mod sign_in;
 mod revoke;
