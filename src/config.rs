@@ -26,6 +26,10 @@ use crate::oauth::client::AuthMethod;
 
 pub use problems::{Origin, Problem, Problems};
 
+/// The longest that an access token may live. Revocations and keys are remembered at least this long, whatever
+/// `tokens.access_ttl` is now: tokens may be about that were issued under another setting.
+pub const MAX_ACCESS_TTL: Duration = Duration::from_hours(24);
+
 /// The settings in effect.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -28,7 +28,7 @@ use crate::store::Store;
 /// How often other replicas' changes are looked for: revocations must bite within a second.
 const POLL_EVERY: Duration = Duration::from_millis(250);
 /// How often what has had its time is forgotten.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long requests under way may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -116,7 +116,7 @@ fn cors() -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(expose.map(HeaderName::from_static))
-        .max_age(Duration::from_secs(3600))
+        .max_age(Duration::from_hours(1))
 }
 
 #[derive(Clone)]

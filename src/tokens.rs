@@ -26,6 +26,7 @@ pub struct Mint {
 
 /// An access token and how many seconds it lives.
 #[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "a live token must not end up in a log")]
 pub struct AccessToken {
     /// The JWT.
     pub token: String,
@@ -34,7 +35,8 @@ pub struct AccessToken {
 }
 
 impl Mint {
-    /// Issues a token of this grant with this scope, which must not exceed the grant's.
+    /// Issues a token of this grant with this scope, which must not exceed the grant's. `offline_access` is not
+    /// written into it: it means nothing to the resource.
     ///
     /// # Errors
     /// When no key can sign.
@@ -48,7 +50,7 @@ impl Mint {
             iat: now.0,
             exp: exp.0,
             jti: self.random.id(""),
-            scope: scope.to_string(),
+            scope: scope.without_offline_access().to_string(),
             auth_time: grant.authenticated_at.0,
             grant: grant.id.to_string(),
         };

@@ -80,7 +80,7 @@ async fn disconnected(app: &App, grant: &GrantId, request: Request) -> Result<Re
         return Ok(see_other(&app.config.paths.login)?);
     };
     let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
-    check_form(app, Some(&visitor.hash), PURPOSE, &form)?;
+    check_form(app, Some(&visitor.hash), PURPOSE, form.first("csrf").unwrap_or_default())?;
     let ended = app.store.disconnect(&visitor.session.user.id, grant, now).await?;
     tracing::info!(user = %visitor.session.user.id, %grant, ended, "disconnected");
     Ok(see_other(&app.config.paths.account)?)
@@ -97,7 +97,7 @@ async fn logged_out(app: &App, request: Request) -> Result<Response, PageRejecti
     if let Some(visitor) = signed_in(app, &parts.headers, app.clock.now()).await? {
         let form =
             body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
-        check_form(app, Some(&visitor.hash), PURPOSE, &form)?;
+        check_form(app, Some(&visitor.hash), PURPOSE, form.first("csrf").unwrap_or_default())?;
     }
     Ok(browser::sign_out(app, &parts.headers, "/").await?)
 }

@@ -8,7 +8,7 @@ use crate::model::grant::Grant;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
-use crate::oauth::scope::{Scope, ScopeToken};
+use crate::oauth::scope::{OFFLINE_ACCESS, Scope, ScopeToken};
 use crate::store::Approval;
 
 impl App {
@@ -20,11 +20,14 @@ impl App {
         scope: Scope,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        // what was asked of `offline_access` is echoed in token answers; it opens nothing at the resource.
+        let offline = self.rules.scope.iter().filter(|token| token.as_str() == OFFLINE_ACCESS).cloned();
+        let offline: Scope = offline.filter(|_| authorization.request.offline && self.config.tokens.refresh).collect();
         let grant = Grant {
             id: self.random.grant_id(),
             user_id: session.user.id.clone(),
             client_id: authorization.client_id.clone(),
-            scope,
+            scope: scope.union(&offline),
             resource: authorization.request.resource.clone(),
             authenticated_at: session.authenticated_at,
             expires_at: now.plus(self.config.tokens.refresh_absolute_ttl),

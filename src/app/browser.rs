@@ -10,7 +10,6 @@ use crate::model::id::AuthorizationId;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
 use crate::model::time::{Timestamp, whole_seconds};
 use crate::model::user::Session;
-use crate::oauth::params::Params;
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
 /// How long the browser cookie lives: longer than any authorization request.
@@ -41,13 +40,11 @@ pub(crate) struct BrowserCookie {
 impl BrowserCookie {
     /// Reads the cookie, or makes one.
     pub(crate) fn of(app: &App, headers: &HeaderMap) -> Self {
-        match app.cookies.read(headers, SecretKind::Browser) {
-            Some(secret) => Self { hash: secret.hash(), new: None },
-            None => {
-                let secret = app.random.secret(SecretKind::Browser);
-                Self { hash: secret.hash(), new: Some(secret) }
-            }
+        if let Some(secret) = app.cookies.read(headers, SecretKind::Browser) {
+            return Self { hash: secret.hash(), new: None };
         }
+        let secret = app.random.secret(SecretKind::Browser);
+        Self { hash: secret.hash(), new: Some(secret) }
     }
 
     /// Sets the cookie if it is new.
@@ -62,9 +59,8 @@ pub(crate) fn check_form(
     app: &App,
     cookie: Option<&SecretHash>,
     purpose: &str,
-    form: &Params,
+    token: &str,
 ) -> Result<(), PageRejection> {
-    let token = form.first("csrf").unwrap_or_default();
     if cookie.is_some_and(|cookie| app.master.form_token_matches(cookie, purpose, token)) {
         return Ok(());
     }

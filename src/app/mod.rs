@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::profile::Profiles;
-use crate::config::{Config, RegistrationPolicy};
+use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
 use crate::crypto::keys::{self, KeyError, KeyRing};
 use crate::crypto::master::MasterKey;
@@ -37,6 +37,7 @@ use crate::tokens::Mint;
 pub struct App(Arc<Parts>);
 
 /// What an [`App`] is made of.
+#[expect(missing_debug_implementations, reason = "it holds keys; an App's Debug says which one it is")]
 pub struct Parts {
     pub(crate) config: Config,
     pub(crate) store: Store,
@@ -91,6 +92,12 @@ pub enum BuildError {
     /// There is no master key.
     #[error("there is no master key")]
     NoMasterKey,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
 }
 
 impl Deref for App {
@@ -186,7 +193,7 @@ impl App {
     /// When the store fails or a key can't be opened; the old view stays.
     pub async fn poll(&self) -> Result<(), BuildError> {
         let now = self.clock.now();
-        let longest = whole_seconds(self.config.tokens.access_ttl) + 2 * LEEWAY_SECONDS;
+        let longest = whole_seconds(MAX_ACCESS_TTL) + 2 * LEEWAY_SECONDS;
         let revoked = self.store.revoked_grants(Timestamp(now.0 - longest)).await?;
         let revoked: HashSet<String> = revoked.iter().map(ToString::to_string).collect();
         if self.revocations.equals(&revoked) {
@@ -204,9 +211,9 @@ impl App {
     /// When the store fails or no key can be made.
     pub async fn sweep(&self) -> Result<(), BuildError> {
         /// How long what can't be used any more is still recognised when it is presented again.
-        const EVIDENCE: Duration = Duration::from_secs(24 * 3600);
+        const EVIDENCE: Duration = Duration::from_hours(24);
         let now = self.clock.now();
-        let longest = self.config.tokens.access_ttl + EVIDENCE;
+        let longest = MAX_ACCESS_TTL + EVIDENCE;
         let mut rows = self.store.sweep(now, now.minus(longest)).await?;
         let registration = &self.config.registration;
         rows += self
@@ -262,7 +269,8 @@ async fn first_keys(
     now: Timestamp,
 ) -> Result<KeyRing, BuildError> {
     let stored = store.signing_keys().await?;
-    if !stored.is_empty() {
+    // Also after a change of `keys.algorithm`: the next key is of the new kind and takes over in time.
+    if stored.last().is_some_and(|newest| newest.algorithm == config.keys.algorithm.as_str()) {
         return Ok(KeyRing::open(&stored, master)?);
     }
     store.insert_signing_key(&next_key(config, &stored, master, random, now)?).await?;

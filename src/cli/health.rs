@@ -13,7 +13,7 @@ pub(super) async fn run(config: &Config) -> Result<(), CliError> {
     let address = match config.listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, config.listen.port())),
         IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, config.listen.port())),
-        _ => config.listen,
+        IpAddr::V4(_) | IpAddr::V6(_) => config.listen,
     };
     let answer = tokio::time::timeout(Duration::from_secs(5), ask(address)).await;
     match answer {

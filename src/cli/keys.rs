@@ -17,13 +17,13 @@ use crate::model::time::Clock;
 pub(super) enum Command {
     /// List the signing keys
     List,
-    /// Publish a new signing key; it signs after keys.publish_ahead, when all verifiers know it
+    /// Publish a new signing key; it signs after `keys.publish_ahead`, when all verifiers know it
     Rotate {
         /// The old key is in wrong hands: drop it at once. Every access token stops; clients refresh
         #[arg(long)]
         emergency: bool,
     },
-    /// Print a fresh master key, for keys.master_key_file
+    /// Print a fresh master key, for `keys.master_key_file`
     Master,
 }
 

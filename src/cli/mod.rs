@@ -20,7 +20,7 @@ use crate::store::{AccountError, ConnectError, Store, StoreError};
 
 /// OAuth 2.1 authorization server and bearer-protected MCP server in one binary.
 ///
-/// Without a command it serves. Without any configuration it serves on http://localhost:8080 with a SQLite
+/// Without a command it serves. Without any configuration it serves on <http://localhost:8080> with a SQLite
 /// database under ./data.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, about, long_about)]
@@ -140,7 +140,6 @@ async fn dispatch(arguments: Arguments) -> Result<(), CliError> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn load(file: Option<PathBuf>) -> Result<Config, CliError> {
     let file = file.or_else(|| Some(PathBuf::from("portcullis.toml")).filter(|path| path.exists()));
     Ok(Config::load(

@@ -13,7 +13,7 @@ use crate::model::time::Clock;
 use crate::server;
 
 /// How long a set-up link is good.
-const SETUP_LINK: Duration = Duration::from_secs(24 * 3600);
+const SETUP_LINK: Duration = Duration::from_hours(24);
 
 pub(super) async fn run(config: Config) -> Result<(), CliError> {
     logging::start(&config.log);
@@ -37,18 +37,27 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
 async fn greet(config: &Config, app: &App, clock: &Clock, random: &Random) -> Result<(), CliError> {
     let mcp = config.resource();
     if app.store().has_users().await? {
-        return say(&format!(
+        announce(&format!(
             "\n  Portcullis is ready.\n\n  MCP URL      {mcp}\n  Your account {}\n",
             config.url(&config.paths.account)
         ));
+        return Ok(());
     }
     let link = random.secret(SecretKind::SetupLink);
     app.store().insert_setup_link(&link.hash(), clock.now().plus(SETUP_LINK)).await?;
     let setup = config.url(&format!("{}?token={}", config.paths.setup, link.expose()));
-    say(&format!(
+    announce(&format!(
         "\n  Portcullis is ready. Two steps are left:\n\n  1. Create the first account (the link works once, for a day):\n     {setup}\n\n  \
          2. Give this MCP URL to your client (ChatGPT, Claude, VS Code, Cursor, Insomnia …):\n     {mcp}\n"
-    ))
+    ));
+    Ok(())
+}
+
+/// Tells the person at the terminal. Nobody listening there is no reason not to serve.
+fn announce(text: &str) {
+    if let Err(error) = say(text) {
+        tracing::warn!(%error, "the greeting could not be printed");
+    }
 }
 
 /// Resolves at the first interrupt or termination signal.

@@ -10,8 +10,9 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, Mcp, Passwords, Paths, Pkce,
-    Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
+    Algorithm, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp,
+    Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool, Tools, duration,
+    is_loopback, parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,6 +52,12 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
         if loopback && !listen.ip().is_loopback() {
             r.notice(format!(
                 "listening on {listen}, while public_url is {}: from another machine that leads back to that machine; set public_url",
+                url.origin().ascii_serialization()
+            ));
+        }
+        if loopback && url.port_or_known_default() != Some(listen.port()) {
+            r.notice(format!(
+                "listening on {listen}, while public_url is {}: unless something passes requests on, clients knock at the wrong port; set public_url",
                 url.origin().ascii_serialization()
             ));
         }
@@ -154,7 +161,7 @@ fn database(r: &mut Reader) -> Database {
         if path.trim_start_matches("//").is_empty() {
             r.refuse(KEY, "names no file; write \"sqlite://data/portcullis.db\"");
         } else if path.contains(":memory:") || path.contains("mode=memory") {
-            r.notice("database.url keeps everything in memory: all is lost when the server stops");
+            r.refuse(KEY, "keeps nothing: a database in memory is gone when its connection ends; name a file");
         }
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         if Url::parse(&url).is_err() {
@@ -216,7 +223,7 @@ fn keys(r: &mut Reader, database: &Database) -> Keys {
 
 fn tokens(r: &mut Reader) -> Tokens {
     let tokens = Tokens {
-        access_ttl: r.duration("tokens.access_ttl", SECOND..=DAY),
+        access_ttl: r.duration("tokens.access_ttl", SECOND..=MAX_ACCESS_TTL),
         refresh: r.flag("tokens.refresh"),
         refresh_idle_ttl: r.duration("tokens.refresh_idle_ttl", MINUTE..=Duration::MAX),
         refresh_absolute_ttl: r.duration("tokens.refresh_absolute_ttl", MINUTE..=Duration::MAX),

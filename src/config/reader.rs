@@ -158,7 +158,7 @@ impl Reader {
         match duration::parse(&text) {
             Ok(span) if range.contains(&span) => return span,
             Ok(_) if *range.end() == Duration::MAX => {
-                self.refuse(key, format!("must be at least {}; found {text:?}", duration::format(*range.start())))
+                self.refuse(key, format!("must be at least {}; found {text:?}", duration::format(*range.start())));
             }
             Ok(_) => self.refuse(
                 key,

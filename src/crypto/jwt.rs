@@ -118,9 +118,9 @@ pub fn verify(
     validation.validate_exp = false;
     validation.validate_aud = false;
     let claims = jsonwebtoken::decode::<AccessTokenClaims>(unverified, &key.verifier, &validation)
-        .map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenRefusal::BadSignature,
-            _ => TokenRefusal::Malformed,
+        .map_err(|error| {
+            let forged = matches!(error.kind(), jsonwebtoken::errors::ErrorKind::InvalidSignature);
+            if forged { TokenRefusal::BadSignature } else { TokenRefusal::Malformed }
         })?
         .claims;
     if claims.iss != issuer.as_str() {

@@ -55,7 +55,10 @@ fn unreadable(rejection: Rejection) -> PageRejection {
             format!("Your client sent a request that can't be read: {}.", refusal.description),
             refusal.detail.unwrap_or_default(),
         ),
-        _ => ("Your client sent a request that can't be read.".to_owned(), String::new()),
+        Rejection::RefusedBasic(_)
+        | Rejection::RefusedBearer(_)
+        | Rejection::Forbidden(_)
+        | Rejection::TooMany { .. } => ("Your client sent a request that can't be read.".to_owned(), String::new()),
     };
     let to_do = vec!["Tell the maker of your client; this is not something that you did.".to_owned()];
     trouble("This request can't be read", happened, None, None, to_do, detail)

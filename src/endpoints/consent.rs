@@ -42,14 +42,27 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     if !posted {
         return ask(app, &authorization, &visitor, &scope, now).await;
     }
-    check_form(app, Some(&visitor.hash), &purpose(&authorization, &scope), &params)?;
+    let csrf = params.first("csrf").unwrap_or_default();
+    let (form, shown) = csrf.split_once('.').unwrap_or_default();
+    check_form(app, Some(&authorization.browser_hash), &purpose(&authorization), form)?;
+    if !app.master.form_token_matches(&authorization.browser_hash, &shown_to(&authorization, &visitor, &scope), shown) {
+        // Another account has signed in meanwhile, or other scopes are up for decision: what was read is not what
+        // would be granted. The page is shown again.
+        return Ok(see_other(&back)?);
+    }
     decide(app, &parts.headers, &authorization, &visitor, scope, params.first("decision"), now).await
 }
 
-/// What the form's token is bound to: the request and the very scopes that were shown, so that what is
-/// granted is what was read.
-fn purpose(authorization: &Authorization, scope: &Scope) -> String {
-    format!("consent {} {scope}", authorization.id)
+/// What the form's token is bound to, beside the browser: the request, as long as it lasts. It outlives a new
+/// sign-in in another tab (C5).
+fn purpose(authorization: &Authorization) -> String {
+    format!("consent {}", authorization.id)
+}
+
+/// What its second half is bound to: the account and the very scopes that were shown, so that what is granted
+/// is what was read.
+fn shown_to(authorization: &Authorization, visitor: &SignedIn, scope: &Scope) -> String {
+    format!("shown {} {} {scope}", authorization.id, visitor.session.user.id)
 }
 
 async fn decide(
@@ -91,7 +104,11 @@ async fn ask(
     let page = Consent {
         service: app.config.name.clone(),
         action: app.config.paths.consent.clone(),
-        csrf: app.master.form_token(&visitor.hash, &purpose(authorization, scope)),
+        csrf: format!(
+            "{}.{}",
+            app.master.form_token(&authorization.browser_hash, &purpose(authorization)),
+            app.master.form_token(&authorization.browser_hash, &shown_to(authorization, visitor, scope)),
+        ),
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
         verified: app.profiles.of(redirect_uri).map(|profile| profile.vendor.clone()),

@@ -6,12 +6,13 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
-use crate::app::browser::{self, BrowserCookie, check_form, destination, step};
+use crate::app::browser::{self, BrowserCookie, check_form, destination, signed_in, step};
 use crate::http::address::Network;
 use crate::http::body;
 use crate::http::page::{Login, Page, Requester};
-use crate::http::respond::{PageRejection, Rejection};
+use crate::http::respond::{PageRejection, Rejection, see_other};
 use crate::model::authorization::Authorization;
+use crate::model::secret::SecretKind;
 use crate::model::time::Timestamp;
 use crate::model::user::{User, Username};
 use crate::oauth::params::Params;
@@ -33,6 +34,19 @@ enum Target {
     Account,
 }
 
+impl Target {
+    fn location(&self, app: &App) -> String {
+        match self {
+            Self::Authorization(own) => step(&app.paths.authorize, &own.id),
+            Self::Document(id) => {
+                let id = url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>();
+                format!("{}/{}", app.config.paths.docs, id.replace("%2F", "/").replace('+', "%20"))
+            }
+            Self::Account => app.config.paths.account.clone(),
+        }
+    }
+}
+
 async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
@@ -41,28 +55,27 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         let target = target(app, &parts, &query, &query, now).await?;
         let hint = match &target {
             Target::Authorization(own) => own.request.login_hint.clone().unwrap_or_default(),
-            Target::Document(_) | Target::Account => String::new(),
+            Target::Document(_) | Target::Account => {
+                if signed_in(app, &parts.headers, now).await?.is_some() {
+                    return Ok(see_other(&target.location(app))?);
+                }
+                String::new()
+            }
         };
         return show(app, &parts, &target, StatusCode::OK, hint, None).await;
     }
     let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
-    let cookie =
-        app.cookies.read(&parts.headers, crate::model::secret::SecretKind::Browser).map(|secret| secret.hash());
-    check_form(app, cookie.as_ref(), PURPOSE, &form)?;
+    let cookie = app.cookies.read(&parts.headers, SecretKind::Browser).map(|secret| secret.hash());
+    check_form(app, cookie.as_ref(), PURPOSE, form.first("csrf").unwrap_or_default())?;
     let target = target(app, &parts, &query, &form, now).await?;
     let typed = form.first("username").unwrap_or_default().to_owned();
     match authenticate(app, &parts, &typed, form.first("password").unwrap_or_default(), now).await? {
         Outcome::Welcome(user) => {
-            let location = match &target {
-                Target::Authorization(own) => step(&app.paths.authorize, &own.id),
-                Target::Document(id) => format!("{}/{id}", app.config.paths.docs),
-                Target::Account => app.config.paths.account.clone(),
-            };
             tracing::info!(user = %user.id, "signed in");
-            Ok(browser::sign_in(app, &parts.headers, &user.id, &location, now).await?)
+            Ok(browser::sign_in(app, &parts.headers, &user.id, &target.location(app), now).await?)
         }
         Outcome::Wrong => {
-            let text = "The user name or the password is wrong.".to_owned();
+            let text = "The login name or the password is wrong.".to_owned();
             show(app, &parts, &target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
         }
         Outcome::Wait(seconds) => {

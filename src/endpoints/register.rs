@@ -1,5 +1,6 @@
 //! Dynamic client registration (RFC 7591) and its management (RFC 7592).
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -92,7 +93,13 @@ async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
 }
 
 /// `GET`, `PUT` and `DELETE` at a client's own address (RFC 7592 §2).
-pub(crate) async fn manage(State(app): State<App>, Path(id): Path<String>, request: Request) -> Response {
+pub(crate) async fn manage(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // A path that can't be read names no client.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     let outcome = managed(&app, ClientId::new(id), request).await;
     app.edge.json("register", outcome)
 }

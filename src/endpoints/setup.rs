@@ -40,7 +40,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         return Ok(show(app, &parts.headers, &link, &params, Vec::new(), StatusCode::OK));
     }
     let cookie = app.cookies.read(&parts.headers, SecretKind::Browser).map(|secret| secret.hash());
-    check_form(app, cookie.as_ref(), PURPOSE, &params)?;
+    check_form(app, cookie.as_ref(), PURPOSE, params.first("csrf").unwrap_or_default())?;
     let typed = params.first("username").unwrap_or_default();
     let password = params.first("password").unwrap_or_default();
     let username = Username::parse(typed);

@@ -1,5 +1,7 @@
 //! Reading request bodies: bounded, and only of the media type that the endpoint takes.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, header};
 
@@ -7,9 +9,15 @@ use super::respond::Rejection;
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::params::Params;
 
+/// Who needs longer for the few bytes that are read here holds the connection on purpose.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Reads a whole body of at most `limit` bytes.
 pub(crate) async fn bytes(body: Body, limit: usize) -> Result<Bytes, Rejection> {
-    to_bytes(body, limit).await.map_err(|_| Rejection::TooLarge { limit })
+    match tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await {
+        Ok(read) => read.map_err(|_| Rejection::TooLarge { limit }),
+        Err(_) => Err(Refusal::invalid_request("the body did not arrive in time").into()),
+    }
 }
 
 /// The parameters of a form body (RFC 6749 Appendix B). A `charset` parameter is ignored, another media type

@@ -185,14 +185,16 @@ impl Edge {
             }
             Rejection::Refused(refusal) => (StatusCode::BAD_REQUEST, refusal, None),
         };
+        let reference = self.random.reference();
         tracing::info!(
             endpoint,
+            reference,
             error = refusal.code.as_str(),
             description = refusal.description,
             detail = refusal.detail,
             "refused"
         );
-        let mut response = error_json(status, refusal.code.as_str(), &refusal.description, None);
+        let mut response = error_json(status, refusal.code.as_str(), &refusal.description, Some(&reference));
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }

@@ -159,7 +159,8 @@ impl Library {
     }
 
     /// All documents in the order of their ids.
-    pub(crate) fn list(&self) -> Vec<Hit> {
+    #[cfg(test)]
+    fn list(&self) -> Vec<Hit> {
         self.look();
         self.0.snapshot.load().ordered.iter().map(|document| document.hit()).collect()
     }

@@ -155,7 +155,7 @@ impl Inner {
 
     /// Decided before anything is executed, and answered with a real 403: clients step up on nothing else
     /// (D-25, D-26).
-    fn permit<'a>(&self, caller: &Caller, tools: impl IntoIterator<Item = &'a str>) -> Result<(), Refused> {
+    fn permit<'a, T: IntoIterator<Item = &'a str>>(&self, caller: &Caller, tools: T) -> Result<(), Refused> {
         self.policy.decide(&caller.scope, tools).map_err(|insufficient| {
             tracing::info!(client = caller.client_id, missing = %insufficient.missing, "refused a call: insufficient scope");
             Refused::insufficient(&insufficient, &self.resource_metadata)

@@ -32,10 +32,10 @@ impl Policy {
     ///
     /// # Errors
     /// With all that is missing for all of the calls together, so that one step up is enough.
-    pub(crate) fn decide<'a>(
+    pub(crate) fn decide<'a, T: IntoIterator<Item = &'a str>>(
         &self,
         granted: &Scope,
-        tools: impl IntoIterator<Item = &'a str>,
+        tools: T,
     ) -> Result<(), Insufficient> {
         let mut missing = Scope::default();
         for need in tools.into_iter().filter_map(|tool| self.0.get(tool)) {

@@ -44,7 +44,7 @@ pub struct Username(String);
 
 /// A text that can't be a user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("A user name has 1 to 64 letters, digits or any of . _ - @ +, and begins with a letter or digit.")]
+#[error("A login name has 1 to 64 letters, digits or any of . _ - @ +, and begins with a letter or digit.")]
 pub struct InvalidUsername;
 
 impl Username {
@@ -110,7 +110,7 @@ pub fn check_password(password: &str, username: &str, min_length: usize) -> Resu
         return Err("The password is longer than 1024 bytes.".to_owned());
     }
     if password.eq_ignore_ascii_case(username) {
-        return Err("The password is the user name; choose something that others can't guess.".to_owned());
+        return Err("The password is the login name; choose something that others can't guess.".to_owned());
     }
     Ok(())
 }

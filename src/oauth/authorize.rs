@@ -40,6 +40,7 @@ pub struct AuthorizationRequest {
 
 /// `prompt` (OpenID Connect Core §3.1.2.1), which OAuth clients send too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the parameter is a set of four flags")]
 pub struct Prompt {
     /// Show nothing: answer or refuse.
     pub none: bool,
@@ -80,10 +81,10 @@ impl Prompt {
             .join(" ")
     }
 
-    /// Reads [`to_text`](Self::to_text) back.
+    /// Reads [`to_text`](Self::to_text) back, and nothing that it can't have written.
     #[must_use]
-    pub fn from_text(text: &str) -> Self {
-        Self::parse(Some(text)).unwrap_or_default()
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::parse(Some(text)).ok().filter(|prompt| prompt.to_text() == text)
     }
 }
 
@@ -205,6 +206,7 @@ mod tests {
     #[test]
     fn prompt_survives_its_text_form() {
         let prompt = Prompt { login: true, consent: true, ..Prompt::default() };
-        assert_eq!(Prompt::from_text(&prompt.to_text()), prompt);
+        assert_eq!(Prompt::from_text(&prompt.to_text()), Some(prompt));
+        assert_eq!(Prompt::from_text("rubbish"), None);
     }
 }

@@ -35,15 +35,15 @@ impl Challenge {
     /// The header's value: ASCII, each parameter once.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::from("Bearer ");
+        let mut params = Vec::new();
         if let Some((code, description)) = &self.error {
-            text.push_str(&format!("error=\"{code}\", error_description=\"{description}\", "));
+            params.push(format!("error=\"{code}\", error_description=\"{description}\""));
         }
         if let Some(scope) = &self.scope {
-            text.push_str(&format!("scope=\"{scope}\", "));
+            params.push(format!("scope=\"{scope}\""));
         }
-        text.push_str(&format!("resource_metadata=\"{}\"", self.resource_metadata));
-        text
+        params.push(format!("resource_metadata=\"{}\"", self.resource_metadata));
+        format!("Bearer {}", params.join(", "))
     }
 }
 

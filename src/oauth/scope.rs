@@ -103,6 +103,12 @@ impl Scope {
         Self(self.0.difference(&other.0).cloned().collect())
     }
 
+    /// The set without `offline_access`, which says something to the authorization server only.
+    #[must_use]
+    pub fn without_offline_access(&self) -> Self {
+        self.0.iter().filter(|token| token.as_str() != OFFLINE_ACCESS).cloned().collect()
+    }
+
     /// The set with one more token.
     #[must_use]
     pub fn with(mut self, token: ScopeToken) -> Self {

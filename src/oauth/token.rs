@@ -94,15 +94,10 @@ pub fn check_verifier(challenge: Option<&CodeChallenge>, verifier: Option<&str>)
 /// `invalid_scope` when something is asked for that exists but was not granted.
 pub fn narrow(asked: Option<&Scope>, granted: &Scope, offered: &Scope) -> Result<Scope, Refusal> {
     let Some(asked) = asked else { return Ok(granted.clone()) };
-    let known: Scope = asked
-        .intersection(offered)
-        .iter()
-        .filter(|token| token.as_str() != super::scope::OFFLINE_ACCESS)
-        .cloned()
-        .collect();
-    if known.is_subset_of(granted) {
-        let narrowed = if known.is_empty() { granted.clone() } else { known };
-        return Ok(narrowed);
+    let known = asked.intersection(offered);
+    if known.without_offline_access().is_subset_of(granted) {
+        let narrowed = known.intersection(granted);
+        return Ok(if narrowed.without_offline_access().is_empty() { granted.clone() } else { narrowed });
     }
     Err(Refusal::new(ErrorCode::InvalidScope, format!("a refresh can't add scopes; granted: {granted}")))
 }

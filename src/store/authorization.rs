@@ -81,7 +81,7 @@ impl TryFrom<Row> for Authorization {
                 resource: Resource::from_canonical(row.resource),
                 state: row.state,
                 code_challenge: challenge,
-                prompt: Prompt::from_text(&row.prompt),
+                prompt: Prompt::from_text(&row.prompt).ok_or_else(|| corrupt("prompt".to_owned()))?,
                 login_hint: row.login_hint,
             },
             browser_hash: row.browser_hash,
@@ -137,9 +137,8 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_authorization(&self, id: &AuthorizationId) -> Result<Option<Authorization>, StoreError> {
-        let row: Option<Row> =
-            read!(self, |db| {
-                sqlx::query_as(
+        let row: Option<Row> = read!(self, |db| {
+            sqlx::query_as(
             "select id, client_id, redirect_uri, scope, offline, resource, state, code_challenge, prompt, login_hint,
                     browser_hash, nonce, created_at, expires_at, decision, user_id
              from authorization_request where id = $1"
@@ -147,7 +146,7 @@ impl Store {
         .bind(id)
         .fetch_optional(db)
         .await
-            })?;
+        })?;
         row.map(Authorization::try_from).transpose()
     }
 
@@ -225,7 +224,7 @@ impl Store {
             .bind(&grant.client_id)
             .bind(authorization.redirect_uri.as_str())
             .bind(grant.resource.as_str())
-            .bind(grant.scope.to_string())
+            .bind(grant.scope.without_offline_access().to_string())
             .bind(authorization.request.offline)
             .bind(*now)
             .execute(&mut *tx)

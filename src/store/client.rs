@@ -1,6 +1,6 @@
 //! `client` and `client_registration`.
 
-use super::{Store, StoreError, read, transact, write};
+use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::secret::SecretHash;
@@ -136,12 +136,14 @@ impl Store {
                 .await?;
             if id != new.id {
                 sqlx::query(
-                    "delete from client_registration where client_id = $1 and token_hash not in
-                     (select token_hash from client_registration where client_id = $1
+                    // The new token stays even if more than the most were given out within its second.
+                    "delete from client_registration where client_id = $1 and token_hash <> $3 and token_hash not in
+                     (select token_hash from client_registration where client_id = $1 and token_hash <> $3
                       order by registered_at desc, token_hash limit $2)",
                 )
                 .bind(&id)
-                .bind(MAX_REGISTRATION_TOKENS)
+                .bind(MAX_REGISTRATION_TOKENS - 1)
+                .bind(&new.token_hash)
                 .execute(&mut *tx)
                 .await?;
             }
@@ -155,6 +157,9 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(None);
+        }
         let row: Option<Row> =
             read!(self, |db| sqlx::query_as(concat!("select ", client_columns!(), " from client c where c.id = $1"))
                 .bind(id)
@@ -168,6 +173,9 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_registration(&self, id: &ClientId, token: &SecretHash) -> Result<Option<Client>, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(None);
+        }
         let row: Option<Row> = read!(self, |db| sqlx::query_as(concat!(
             "select ",
             client_columns!(),

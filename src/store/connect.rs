@@ -7,8 +7,14 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, Executor as _};
 
 use super::{Pool, Store};
+
+/// After this long without use a PostgreSQL connection is asked whether it still lives.
+const RESTED: Duration = Duration::from_secs(1);
+/// A statement that takes longer is given up: the request gets 503 instead of hanging.
+const STATEMENT_TIMEOUT: &str = "set statement_timeout = '15s'";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -71,7 +77,20 @@ impl Store {
             let pool = PgPoolOptions::new()
                 .max_connections(max_connections)
                 .acquire_timeout(acquire_timeout)
+                // Asking before each use would double the round trips; a connection that has rested may have
+                // died meanwhile, though, and that must not cost a request.
                 .test_before_acquire(false)
+                .before_acquire(|connection, rest| {
+                    Box::pin(async move {
+                        if rest.idle_for > RESTED {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                .after_connect(|connection, _| {
+                    Box::pin(async move { connection.execute(STATEMENT_TIMEOUT).await.map(drop) })
+                })
                 .connect_with(options)
                 .await?;
             Pool::Postgres(pool)
@@ -90,12 +109,25 @@ impl Store {
         match &self.pool {
             Pool::Sqlite { write, .. } => {
                 let options = write.connect_options();
-                let lock = lock_beside(options.get_filename())
-                    .map_err(|source| ConnectError::Folder { path: options.get_filename().to_owned(), source })?;
+                let path = options.get_filename().to_owned();
+                // Waiting for the lock must not hold up the runtime: whoever has it may need the very thread to go on.
+                let lock = tokio::task::spawn_blocking({
+                    let path = path.clone();
+                    move || lock_beside(&path)
+                })
+                .await
+                .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+                .map_err(|source| ConnectError::Folder { path, source })?;
                 MIGRATIONS.run(write).await?;
                 drop(lock);
             }
-            Pool::Postgres(pool) => MIGRATIONS.run(pool).await?,
+            Pool::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
+                // Waiting for another replica's migration may take long.
+                connection.execute("set statement_timeout = 0").await?;
+                MIGRATIONS.run_direct(None, &mut *connection, false).await?;
+                connection.execute(STATEMENT_TIMEOUT).await?;
+            }
         }
         Ok(())
     }

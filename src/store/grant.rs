@@ -1,6 +1,6 @@
 //! `token_grant` and `refresh_token`.
 
-use super::{Store, StoreError, read, transact, write};
+use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::grant::{Grant, RefreshToken, Rotation};
 use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::secret::SecretHash;
@@ -180,6 +180,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn disconnect(&self, user: &UserId, id: &GrantId, now: Timestamp) -> Result<bool, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(false);
+        }
         let done = transact!(self, |tx| {
             let done = sqlx::query(
                 "update token_grant set revoked_at = $3, revoked_because = 'disconnected by the user'

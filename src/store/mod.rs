@@ -106,6 +106,12 @@ macro_rules! transact {
 
 pub(crate) use {read, transact, write};
 
+/// Whether a text that a stranger chose can be the key of a row. PostgreSQL's `text` holds no NUL and fails the
+/// statement, which would look like an outage; there is no row with such a key.
+fn storable(key: &str) -> bool {
+    !key.contains('\0')
+}
+
 impl Store {
     /// Whether the database answers: what readiness tells.
     ///

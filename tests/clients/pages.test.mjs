@@ -81,14 +81,17 @@ describe(`The pages on ${deployment}`, () => {
     assert.deepEqual(answer.getAll('iss'), [server.issuer]);
     assert.equal(answer.getAll('code').length, 1);
     const tokens = await attempt.redeem(answer);
-    const call = await whoami(tokens);
-    const text = await call.text();
-    assert.equal(call.status, 200, text);
+    return resultOf(await callTool(tokens, 'whoami', {}));
+  }
+
+  async function resultOf(response) {
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
     const message = JSON.parse(text.startsWith('{') ? text : /^data: (\{.*)$/m.exec(text)[1]);
     return message.result.structuredContent;
   }
 
-  function whoami({ access_token: token }) {
+  function callTool({ access_token: token }, name, args) {
     return fetch(server.mcpUrl, {
       method: 'POST',
       headers: {
@@ -97,22 +100,27 @@ describe(`The pages on ${deployment}`, () => {
         accept: 'application/json, text/event-stream',
         'mcp-protocol-version': '2025-11-25',
       },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }),
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } }),
     });
   }
 
   test('Allow reaches a loopback http address', async () => {
     const attempt = await (await connector(server, loopback.url)).attempt();
-    const [answer] = await Promise.all([loopback.next(), alice.visit(attempt.url)]);
+    const answer = await loopback.during(() => alice.visit(attempt.url));
     await works(attempt, answer);
     assert.equal(answer.referer, undefined, 'no Referer leaves us');
+    const cookies = await alice.context.cookies(server.issuer);
+    assert.ok(cookies.length > 0);
+    for (const cookie of cookies) {
+      assert.ok(cookie.httpOnly && cookie.sameSite === 'Lax', `${cookie.name}: HttpOnly, SameSite=Lax`);
+    }
   });
 
   test('Allow reaches an https address on this machine', async () => {
     const listener = await listenForCallback({ pathname: '/cb', tls: await certificate() });
     try {
       const attempt = await (await connector(server, listener.url)).attempt();
-      const [answer] = await Promise.all([listener.next(), alice.visit(attempt.url)]);
+      const answer = await listener.during(() => alice.visit(attempt.url));
       await works(attempt, answer);
     } finally {
       await listener.close();
@@ -122,7 +130,7 @@ describe(`The pages on ${deployment}`, () => {
   for (const [name, url] of Object.entries(HOSTED)) {
     test(`Allow reaches ${name} at its https address`, async () => {
       const attempt = await (await connector(server, url)).attempt();
-      const [answer] = await Promise.all([hosted[url].next(), alice.visit(attempt.url)]);
+      const answer = await hosted[url].during(() => alice.visit(attempt.url));
       assert.equal(answer.host, new URL(url).host);
       await works(attempt, answer);
     });
@@ -151,7 +159,7 @@ describe(`The pages on ${deployment}`, () => {
   test('Deny tells the client', async () => {
     const attempt = await (await connector(server, loopback.url)).attempt();
     const page = await toConsent(alice, attempt.url);
-    const [answer] = await Promise.all([loopback.next(), submit(page, () => page.click(DENY))]);
+    const answer = await loopback.during(() => submit(page, () => page.click(DENY)));
     assert.equal(answer.get('error'), 'access_denied');
     assert.equal(answer.get('state'), attempt.state);
     assert.equal(answer.get('iss'), server.issuer);
@@ -161,11 +169,9 @@ describe(`The pages on ${deployment}`, () => {
   test('a double click on Allow does no harm', async () => {
     const attempt = await (await connector(server, loopback.url)).attempt();
     const page = await toConsent(alice, attempt.url);
-    const before = loopback.answers.length;
-    await page.dblclick(ALLOW);
-    await page.waitForURL(`${loopback.url}?*`);
-    await works(attempt, loopback.answers.at(-1));
-    assert.ok(loopback.answers.length > before);
+    // The second click interrupts the navigation of the first, which the driver may report; what counts is the answer.
+    const answer = await loopback.during(() => page.dblclick(ALLOW).catch(() => {}));
+    await works(attempt, answer);
   });
 
   test('Allow pressed again on a page that has been answered does no harm', async () => {
@@ -175,7 +181,7 @@ describe(`The pages on ${deployment}`, () => {
     const [again] = await Promise.all([alice.context.waitForEvent('page'), page.evaluate((url) => void window.open(url), page.url())]);
     await again.waitForSelector(ALLOW);
 
-    const [answer] = await Promise.all([loopback.next(), submit(page, () => page.click(ALLOW))]);
+    const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
     const tokens = await attempt.redeem(answer);
     const [response] = await Promise.all([again.waitForNavigation({ waitUntil: 'load' }), again.click(ALLOW)]);
     assert.ok(response.status() < 500, `${response.status()}`);
@@ -187,14 +193,25 @@ describe(`The pages on ${deployment}`, () => {
   test('two tabs with two authorizations both work', async () => {
     const connection = await connector(server, loopback.url);
     const [first, second] = [await connection.attempt(), await connection.attempt()];
+    const one = await toConsent(alice, first.url);
+    const two = await toConsent(alice, second.url);
+    const answerTwo = await loopback.during(() => alice.finish(two));
+    const answerOne = await loopback.during(() => alice.finish(one));
+    await works(first, answerOne);
+    await works(second, answerTwo);
+  });
+
+  test('two tabs work even if each was signed in to by itself', async () => {
+    const connection = await connector(server, loopback.url);
+    const [first, second] = [await connection.attempt(), await connection.attempt()];
     const [one, two] = [await alice.context.newPage(), await alice.context.newPage()];
     await one.goto(first.url);
     await two.goto(second.url);
     // Both show the sign-in form by now; the second was loaded before the first is sent.
     await alice.signIn(one);
     await alice.signIn(two);
-    const [answerTwo] = await Promise.all([loopback.next(), alice.finish(two)]);
-    const [answerOne] = await Promise.all([loopback.next(), alice.finish(one)]);
+    const answerTwo = await loopback.during(() => alice.finish(two));
+    const answerOne = await loopback.during(() => alice.finish(one));
     await works(first, answerOne);
     await works(second, answerTwo);
   });
@@ -205,8 +222,31 @@ describe(`The pages on ${deployment}`, () => {
     const copy = await alice.context.newPage();
     await copy.goto(page.url());
     await copy.waitForSelector(ALLOW);
-    const [answer] = await Promise.all([loopback.next(), submit(page, () => page.click(ALLOW))]);
+    const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
     await works(attempt, answer);
+  });
+
+  test('a consent page outlives the server that showed it', async () => {
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const page = await toConsent(alice, attempt.url);
+    await server.crash();
+    await server.revive();
+    const answer = await loopback.during(() => submit(page, () => page.click(ALLOW)));
+    await works(attempt, answer);
+  });
+
+  test('a consent page is of no use in another browser', async () => {
+    bob = await Person.at(browser, { issuer: server.issuer, ...BOB });
+    const own = await (await connector(server, loopback.url)).attempt();
+    await loopback.during(() => bob.visit(own.url)); // signed in by now
+
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const page = await toConsent(alice, attempt.url);
+    const stolen = await bob.context.newPage();
+    const response = await stolen.goto(page.url());
+    assert.ok(response.status() >= 400 && response.status() < 500, `${response.status()}`);
+    assert.equal(await stolen.locator(ALLOW).count(), 0);
+    bob.complaints.length = 0; // Chromium notes the status.
   });
 
   test('another account can take over at the consent page', async () => {
@@ -217,11 +257,11 @@ describe(`The pages on ${deployment}`, () => {
     await page.fill('input[name="username"]', BOB.username);
     await page.fill(PASSWORD, BOB.password);
     await submit(page, () => page.press(PASSWORD, 'Enter'));
-    const [answer] = await Promise.all([loopback.next(), alice.finish(page)]);
+    const answer = await loopback.during(() => alice.finish(page));
     const throughAlice = await works(attempt, answer);
 
     const own = await (await connector(server, loopback.url)).attempt();
-    const [ownAnswer] = await Promise.all([loopback.next(), bob.visit(own.url)]);
+    const ownAnswer = await loopback.during(() => bob.visit(own.url));
     assert.equal(throughAlice.id, (await works(own, ownAnswer)).id);
   });
 
@@ -232,16 +272,16 @@ describe(`The pages on ${deployment}`, () => {
     await alice.signIn(page, 'not the password at all');
     assert.equal(await page.locator(PASSWORD).count(), 1, 'the form is still there');
     alice.complaints.length = 0; // Chromium notes the status of a refused form.
-    const [answer] = await Promise.all([loopback.next(), alice.finish(page)]);
+    const answer = await loopback.during(() => alice.finish(page));
     await works(attempt, answer);
   });
 
   test('Disconnect at the account page ends a connection', async () => {
     const connection = await connector(server, loopback.url, { clientName: 'To be disconnected' });
     const attempt = await connection.attempt();
-    const [answer] = await Promise.all([loopback.next(), alice.visit(attempt.url)]);
+    const answer = await loopback.during(() => alice.visit(attempt.url));
     const tokens = await attempt.redeem(answer);
-    assert.equal((await whoami(tokens)).status, 200);
+    assert.equal((await callTool(tokens, 'whoami', {})).status, 200);
 
     const page = await alice.context.newPage();
     await page.goto(`${server.issuer}/account`);
@@ -252,17 +292,30 @@ describe(`The pages on ${deployment}`, () => {
 
     await assert.rejects(connection.refresh(tokens.refresh_token), InvalidGrantError);
     const refused = await until('the access token to be refused', async () => {
-      const response = await whoami(tokens);
+      const response = await callTool(tokens, 'whoami', {});
       return response.status === 401 && response;
     });
     assert.match(refused.headers.get('www-authenticate'), /^Bearer .*error="invalid_token"/);
+  });
+
+  test('an address that search cites opens for a person, after sign-in', async () => {
+    const attempt = await (await connector(server, loopback.url)).attempt();
+    const answer = await loopback.during(() => alice.visit(attempt.url));
+    const { results } = await resultOf(await callTool(await attempt.redeem(answer), 'search', { query: 'refresh token' }));
+
+    bob = await Person.at(browser, { issuer: server.issuer, ...BOB });
+    const page = await bob.context.newPage();
+    await page.goto(results[0].url);
+    await bob.signIn(page);
+    assert.equal(page.url(), results[0].url);
+    assert.ok((await page.locator('body').innerText()).includes(results[0].title));
   });
 
   test('all of it works without JavaScript', async () => {
     await alice.close();
     alice = await Person.at(browser, { issuer: server.issuer, ...ALICE, javaScriptEnabled: false });
     const attempt = await (await connector(server, loopback.url)).attempt();
-    const [answer] = await Promise.all([loopback.next(), alice.visit(attempt.url)]);
+    const answer = await loopback.during(() => alice.visit(attempt.url));
     await works(attempt, answer);
   });
 

@@ -8,13 +8,23 @@
     clippy::indexing_slicing,
     reason = "a test stops at the first surprise"
 )]
+#![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod bed;
 mod browser;
+mod cli;
 mod connector;
 mod layers;
 mod server;
 
+mod authorize;
+mod discovery;
+mod register;
 mod smoke;
+mod store;
+mod store_lookups;
+mod store_races;
+mod store_random;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {
@@ -22,7 +32,6 @@ macro_rules! on_both_databases {
         $(
             $(#[$attribute])*
             mod $name {
-                #[allow(unused_imports, reason = "a test need not use all of its module")]
                 use super::*;
 
                 async fn test($database: crate::server::Database) $body

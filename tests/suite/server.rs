@@ -1,6 +1,6 @@
 //! A real server on a real socket, with a clock that the test moves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -46,14 +46,16 @@ impl Drop for Folder {
     }
 }
 
-fn unique() -> String {
+/// A name that nothing else has, in lower-case letters and digits.
+pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    format!("{}_{nanos}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    let random = Random::system().bytes().iter().take(6).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    format!("{random:x}_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl OwnDatabase {
     /// A fresh SQLite file or a fresh PostgreSQL schema.
+    #[expect(clippy::disallowed_methods, reason = "the test's own setting, which the server never sees")]
     pub async fn new(database: Database) -> Self {
         match database {
             Database::Sqlite => {
@@ -80,8 +82,10 @@ impl OwnDatabase {
 /// A running server.
 pub struct TestServer {
     pub app: App,
-    /// `http://127.0.0.1:port`, the issuer.
+    /// `http://127.0.0.1:port`, or the public address that the server was told: the issuer.
     pub origin: String,
+    /// `http://127.0.0.1:port`, where it really listens.
+    pub address: String,
     pub database: OwnDatabase,
     hand: Arc<AtomicI64>,
     stop: Option<oneshot::Sender<()>>,
@@ -102,11 +106,16 @@ impl TestServer {
         server
     }
 
-    /// A server on a database that exists. With `public_url` it is a replica behind that address.
+    /// A server with some settings changed and no account yet.
+    pub async fn empty(database: Database, settings: &[(&str, &str)]) -> Self {
+        Self::on(OwnDatabase::new(database).await, settings, None).await
+    }
+
+    /// A server on a database that exists. A setting named `PORTCULLIS_CONFIG` is the configuration file. With `public_url` it is a replica behind that address.
     pub async fn on(database: OwnDatabase, settings: &[(&str, &str)], public_url: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let origin = public_url.map_or(own, str::to_owned);
+        let origin = public_url.map_or_else(|| own.clone(), str::to_owned);
         let mut env: Vec<(String, String)> = [
             ("PORTCULLIS__PUBLIC_URL", origin.as_str()),
             ("PORTCULLIS__DATABASE__URL", &database.url),
@@ -122,7 +131,8 @@ impl TestServer {
             env.retain(|(own, _)| own != name);
             env.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let config = Config::load(None, env).unwrap();
+        let file = settings.iter().find(|(name, _)| *name == "PORTCULLIS_CONFIG").map(|(_, path)| Path::new(path));
+        let config = Config::load(file, env).unwrap();
         let store =
             Store::connect(&config.database.url, config.database.max_connections, config.database.acquire_timeout)
                 .await
@@ -135,7 +145,7 @@ impl TestServer {
         let task = tokio::spawn(async move {
             portcullis::server::serve(listener, serving, async { drop(stopped.await) }).await.unwrap();
         });
-        Self { app, origin, database, hand, stop: Some(stop), task: Some(task) }
+        Self { app, origin, address: own, database, hand, stop: Some(stop), task: Some(task) }
     }
 
     /// Makes an account.

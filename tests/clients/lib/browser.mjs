@@ -52,7 +52,7 @@ export class Person {
 
   static async at(browser, { javaScriptEnabled = true, ...who }) {
     const context = await browser.newContext({ javaScriptEnabled, ignoreHTTPSErrors: true });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(30_000);
     return new Person(context, who);
   }
 

@@ -4,13 +4,12 @@ import http from 'node:http';
 import https from 'node:https';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { run } from './process.mjs';
+import { run, until } from './process.mjs';
 import { scratchFolder } from './server.mjs';
 
-/** Gives `{ port, url, answers, next(), close() }`; an answer is the query it was called with. */
+/** Gives `{ port, url, answers, during(act), close() }`; an answer is the query it was called with. */
 export async function listenForCallback({ pathname = '/callback', tls } = {}) {
   const answers = [];
-  const waiting = [];
   const listener = (request, response) => {
     const url = new URL(request.url, 'http://callback.invalid');
     if (url.pathname !== pathname) {
@@ -21,7 +20,6 @@ export async function listenForCallback({ pathname = '/callback', tls } = {}) {
     answer.host = request.headers.host;
     answer.referer = request.headers.referer;
     answers.push(answer);
-    waiting.shift()?.(answer);
     response.writeHead(200, { 'content-type': 'text/html' });
     response.end('<!doctype html><title>Back at the client</title><link rel="icon" href="data:,"><p>You may close this window.</p>');
   };
@@ -32,8 +30,13 @@ export async function listenForCallback({ pathname = '/callback', tls } = {}) {
     port,
     url: tls ? `https://localhost:${port}${pathname}` : `http://127.0.0.1:${port}${pathname}`,
     answers,
-    /** The next answer that hasn't come yet. */
-    next: () => new Promise((resolve) => waiting.push(resolve)),
+    /** Does something, and gives the answer that comes of it. */
+    async during(act) {
+      const known = answers.length;
+      await act();
+      await until(`an answer at ${pathname}`, () => answers.length > known);
+      return answers[known];
+    },
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

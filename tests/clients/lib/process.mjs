@@ -82,7 +82,7 @@ export async function freePorts(count) {
 }
 
 /** Asks until the answer is true, or says what was waited for. */
-export async function until(what, check, patience = 15_000) {
+export async function until(what, check, patience = 30_000) {
   const end = Date.now() + patience;
   for (;;) {
     const value = await check();

@@ -16,6 +16,9 @@ import { deploy, deployment } from './server.mjs';
 
 const ALICE = { username: 'alice', password: 'correct horse battery staple' };
 
+// An authorization code, a refresh token, a client's secret, a session; an access token.
+const LIVE_SECRET = /\b(?:pc[crms]|pss)_[\w-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+/g;
+
 export function clientSuite(name, Driver, { settings = {}, racers = 5, speaks, crashes = true } = {}) {
   describe(`${name} on ${deployment}`, () => {
     let browser;
@@ -76,7 +79,8 @@ export function clientSuite(name, Driver, { settings = {}, racers = 5, speaks, c
         assert.equal(alice.visits, 1, 'without a new sign-in');
       });
 
-      test('saw no complaint from the browser', () => {
+      test('leaves no secret in the log, and no complaint in the browser', () => {
+        assert.deepEqual(server.printed().match(LIVE_SECRET) ?? [], []);
         assert.deepEqual(alice.complaints, []);
       });
     });

@@ -50,7 +50,7 @@ export function typescriptDriver({
     async signIn(transport) {
       const url = this.kept.authorizationUrl;
       delete this.kept.authorizationUrl;
-      const [answer] = await Promise.all([this.callback.next(), this.visit(url)]);
+      const answer = await this.callback.during(() => this.visit(url));
       assert.equal(answer.get('state'), this.kept.state, 'state comes back as it was sent');
       assert.equal(answer.get('iss'), new URL(this.mcpUrl).origin);
       await finish(transport, answer);

@@ -1,0 +1,293 @@
+//! A store without a server, rows to begin with, and raw SQL beside it: for tests of the store itself.
+
+use std::time::Duration;
+
+use portcullis::model::authorization::Authorization;
+use portcullis::model::grant::{Grant, Redemption, Rotation};
+use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
+use portcullis::model::secret::{Secret, SecretHash};
+use portcullis::model::time::Timestamp;
+use portcullis::model::user::{Role, Username};
+use portcullis::oauth::authorize::{AuthorizationRequest, Prompt};
+use portcullis::oauth::client::{AuthMethod, ClientMetadata};
+use portcullis::oauth::pkce::CodeChallenge;
+use portcullis::oauth::redirect_uri::RedirectUri;
+use portcullis::oauth::resource::Resource;
+use portcullis::oauth::scope::Scope;
+use portcullis::store::{AccountError, Approval, Decided, NewRegistration, NewUser, Redeem, Rotate, Store, StoreError};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
+
+use crate::connector::{VERIFIER, challenge};
+use crate::server::{Database, OwnDatabase};
+
+/// What time it is.
+pub const NOW: i64 = 1_800_000_000;
+/// When codes of [`Bed::code`] die.
+pub const CODE_DIES: i64 = NOW + 60;
+/// When refresh tokens of [`Bed::connected`] die.
+pub const REFRESH_DIES: i64 = NOW + 1_000;
+/// When grants of [`Bed::connected`] end.
+pub const GRANT_ENDS: i64 = NOW + 10_000;
+/// The callback of clients here.
+pub const REDIRECT: &str = "https://client.example/cb";
+/// The resource of everything here.
+pub const RESOURCE: &str = "https://h.example/mcp";
+
+/// The moment `seconds` after the beginning.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp(NOW + seconds)
+}
+
+/// The digest of a text.
+pub fn hash(text: &str) -> SecretHash {
+    Secret::presented(text).hash()
+}
+
+/// A set of scopes.
+pub fn scope(text: &str) -> Scope {
+    Scope::parse(text).unwrap()
+}
+
+/// The resource of everything here.
+pub fn resource() -> Resource {
+    Resource::from_canonical(RESOURCE)
+}
+
+/// A store on a database of its own.
+pub struct Bed {
+    pub database: OwnDatabase,
+    pub store: Store,
+}
+
+impl Bed {
+    pub async fn new(database: Database) -> Self {
+        let database = OwnDatabase::new(database).await;
+        let store = connect(&database.url).await;
+        store.migrate().await.unwrap();
+        Self { database, store }
+    }
+
+    /// Another store on the same database, as another replica has.
+    pub async fn replica(&self) -> Store {
+        connect(&self.database.url).await
+    }
+
+    /// Runs SQL past the store; gives the columns of each row as text (booleans as 1 and 0, null as "-").
+    pub async fn sql(&self, sql: &str) -> Result<Vec<Vec<String>>, sqlx::Error> {
+        raw(&self.database.url, &[sql]).await
+    }
+
+    /// The one number that a query gives.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let rows = self.sql(sql).await.unwrap();
+        assert_eq!((rows.len(), rows[0].len()), (1, 1), "{sql}");
+        rows[0][0].parse().unwrap()
+    }
+
+    /// How many rows a table holds.
+    pub async fn count(&self, table: &str) -> i64 {
+        self.number(&format!("select count(*) from {table}")).await
+    }
+
+    pub fn new_user(name: &str) -> NewUser {
+        NewUser {
+            id: UserId::new(format!("usr_{name}")),
+            username: Username::parse(name).unwrap(),
+            display_name: format!("{name} the tester"),
+            password_hash: "$argon2id$none".into(),
+            role: Role::User,
+            created_at: at(0),
+        }
+    }
+
+    pub async fn user(&self, name: &str) -> UserId {
+        let user = Self::new_user(name);
+        self.store.insert_user(&user).await.unwrap();
+        user.id
+    }
+
+    pub fn metadata(name: &str) -> ClientMetadata {
+        ClientMetadata {
+            redirect_uris: vec![RedirectUri::from_stored(REDIRECT).unwrap()],
+            auth_method: AuthMethod::None,
+            grant_types: vec!["authorization_code".into(), "refresh_token".into()],
+            scope: scope("a b"),
+            name: Some(name.into()),
+            uri: None,
+            software_id: None,
+            software_version: None,
+            application_type: None,
+        }
+    }
+
+    /// A registration of a public client that shares its row with others of the same name.
+    pub fn registration(id: &str, name: &str, token: &str) -> NewRegistration {
+        NewRegistration {
+            id: ClientId::new(id),
+            metadata: Self::metadata(name),
+            secret_hash: None,
+            fingerprint: Some(format!("fingerprint of {name}")),
+            token_hash: hash(token),
+            registered_at: at(0),
+        }
+    }
+
+    /// A public client with the registration token `token of NAME`.
+    pub async fn client(&self, name: &str) -> ClientId {
+        let new = Self::registration(&format!("pc_{name}"), name, &format!("token of {name}"));
+        self.store.insert_registration(&new).await.unwrap()
+    }
+
+    pub fn authorization(id: &str, client: &ClientId) -> Authorization {
+        Authorization {
+            id: AuthorizationId::new(id),
+            client_id: client.clone(),
+            redirect_uri: RedirectUri::from_stored(REDIRECT).unwrap(),
+            request: AuthorizationRequest {
+                scope: Some(scope("a b")),
+                offline: true,
+                resource: resource(),
+                state: Some("st/a+te=1".into()),
+                code_challenge: CodeChallenge::from_text(&challenge(VERIFIER)),
+                prompt: Prompt { consent: true, ..Prompt::default() },
+                login_hint: Some("ada".into()),
+            },
+            browser_hash: hash("browser"),
+            nonce: "nonce".into(),
+            created_at: at(-10),
+            expires_at: at(100),
+            decision: None,
+        }
+    }
+
+    pub fn grant(id: &str, user: &UserId, client: &ClientId) -> Grant {
+        Grant {
+            id: GrantId::new(id),
+            user_id: user.clone(),
+            client_id: client.clone(),
+            scope: scope("a b"),
+            resource: resource(),
+            authenticated_at: at(-20),
+            expires_at: Timestamp(GRANT_ENDS),
+        }
+    }
+
+    /// Approves `authorization` with this code, which dies at [`CODE_DIES`].
+    pub async fn approve(&self, authorization: &Authorization, grant: &Grant, code: &str) -> Decided {
+        let approval =
+            Approval { authorization, grant, code_hash: hash(code), code_expires_at: Timestamp(CODE_DIES), now: at(0) };
+        self.store.approve_authorization(&approval).await.unwrap()
+    }
+
+    /// A code `code of NAME` that becomes the grant `grt_NAME`.
+    pub async fn code(&self, name: &str, user: &UserId, client: &ClientId) -> SecretHash {
+        let authorization = Self::authorization(&format!("ath_{name}"), client);
+        self.store.insert_authorization(&authorization).await.unwrap();
+        let code = format!("code of {name}");
+        let grant = Self::grant(&format!("grt_{name}"), user, client);
+        assert_eq!(self.approve(&authorization, &grant, &code).await, Decided::Now);
+        hash(&code)
+    }
+
+    /// Redeems a code for the refresh token `refresh`.
+    pub async fn redeem(&self, code: &SecretHash, refresh: &str, now: i64) -> Redemption {
+        let redeem = Redeem {
+            code_hash: code,
+            refresh: Some((hash(refresh), Timestamp(REFRESH_DIES))),
+            grant_expires_at: Timestamp(GRANT_ENDS),
+            now: at(now),
+        };
+        self.store.redeem_code(&redeem).await.unwrap()
+    }
+
+    /// A live grant `grt_NAME` with the refresh token `NAME 0`.
+    pub async fn connected(&self, name: &str, user: &UserId, client: &ClientId) -> GrantId {
+        let code = self.code(name, user, client).await;
+        assert_eq!(self.redeem(&code, &format!("{name} 0"), 0).await, Redemption::Redeemed);
+        GrantId::new(format!("grt_{name}"))
+    }
+
+    /// Rotates a refresh token, with a window of 100 seconds and two repetitions.
+    pub async fn rotate(&self, old: &str, new: &str, now: i64) -> Rotation {
+        rotate(&self.store, old, new, now).await.unwrap()
+    }
+
+    /// When and why a grant was revoked, as `time reason`.
+    pub async fn revoked(&self, grant: &GrantId) -> String {
+        let sql = format!(
+            "select coalesce(revoked_at, 0), coalesce(revoked_because, '-') from token_grant where id = '{grant}'"
+        );
+        self.sql(&sql).await.unwrap()[0].join(" ")
+    }
+}
+
+/// Opens a store without touching the schema.
+pub async fn connect(url: &str) -> Store {
+    Store::connect(url, 8, Duration::from_secs(30)).await.unwrap()
+}
+
+/// Rotates a refresh token, with a window of 100 seconds and two repetitions.
+pub async fn rotate(store: &Store, old: &str, new: &str, now: i64) -> Result<Rotation, StoreError> {
+    let (old, new) = (hash(old), hash(new));
+    let rotate = Rotate {
+        old: &old,
+        new: &new,
+        new_expires_at: at(now + 1_000),
+        grace_began_at: at(now - 100),
+        grace_uses: 2,
+        now: at(now),
+    };
+    store.rotate_refresh_token(&rotate).await
+}
+
+/// Whether making an account failed because its name is taken.
+pub fn is_taken(outcome: &Result<(), AccountError>) -> bool {
+    matches!(outcome, Err(AccountError::NameTaken))
+}
+
+/// Whether reading failed because the row makes no sense.
+pub fn is_corrupt<T>(outcome: &Result<T, StoreError>) -> bool {
+    match outcome {
+        Err(StoreError::Corrupt { .. }) => true,
+        // What a row type refuses by itself (`#[sqlx(try_from)]`, a column of another type).
+        Err(StoreError::Database(error)) => {
+            matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+        }
+        Ok(_) => false,
+    }
+}
+
+/// Runs statements on one connection of their own and gives the rows of the last.
+pub async fn raw(url: &str, statements: &[&str]) -> Result<Vec<Vec<String>>, sqlx::Error> {
+    let mut rows = Vec::new();
+    macro_rules! cells {
+        ($row:expr) => {
+            (0..$row.len())
+                .map(|index| {
+                    let text = $row.try_get::<Option<String>, _>(index).map(|text| text.unwrap_or("-".into()));
+                    let number = || $row.try_get::<i64, _>(index).map(|number| number.to_string());
+                    let int = || $row.try_get::<i32, _>(index).map(|number| number.to_string());
+                    let flag = || $row.try_get::<bool, _>(index).map(|flag| i64::from(flag).to_string());
+                    text.or_else(|_| number()).or_else(|_| int()).or_else(|_| flag()).unwrap()
+                })
+                .collect::<Vec<String>>()
+        };
+    }
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await?;
+        for sql in statements {
+            let found = sqlx::query(AssertSqlSafe((*sql).to_owned())).fetch_all(&mut connection).await?;
+            rows = found.iter().map(|row| cells!(row)).collect();
+        }
+        connection.close().await?;
+    } else {
+        let mut connection = PgConnection::connect(url).await?;
+        for sql in statements {
+            let sql = AssertSqlSafe((*sql).to_owned());
+            let found = sqlx::Executor::fetch_all(&mut connection, sqlx::raw_sql(sql)).await?;
+            rows = found.iter().map(|row| cells!(row)).collect();
+        }
+        connection.close().await?;
+    }
+    Ok(rows)
+}
