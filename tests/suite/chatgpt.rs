@@ -9,10 +9,8 @@ use crate::on_both_databases;
 use crate::server::TestServer;
 
 /// Both callbacks that ChatGPT uses: one for all connectors, and one for each.
-const CALLBACKS: [&str; 2] = [
-    "https://chatgpt.com/connector_platform_oauth_redirect",
-    "https://chatgpt.com/connector/oauth/Zx3kP0qLr9-a",
-];
+const CALLBACKS: [&str; 2] =
+    ["https://chatgpt.com/connector_platform_oauth_redirect", "https://chatgpt.com/connector/oauth/Zx3kP0qLr9-a"];
 /// What its first request asks for here: not the default, so that the default can't pass for it.
 const SCOPE: &str = "docs:search docs:read";
 

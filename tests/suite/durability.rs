@@ -303,7 +303,9 @@ async fn without_a_database_nobody_is_called_unknown() {
     let client = Connector::public(&server).await;
     let tokens = client.connect().await;
     outage.begin().await;
-    assert_our_trouble(&client.token(&[("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "y")]).await);
+    assert_our_trouble(
+        &client.token(&[("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "y")]).await,
+    );
     assert_our_trouble(&client.redeem("pcc_unknown").await);
     let ready = status(&server, "/readyz").await;
     assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
