@@ -15,6 +15,10 @@ pub struct Browser {
     http: Client,
     origin: String,
     pub cookies: BTreeMap<String, String>,
+    /// Sent with each request.
+    pub headers: Vec<(&'static str, String)>,
+    /// All addresses that were asked for.
+    pub visited: Vec<String>,
 }
 
 /// What a request led to.
@@ -122,7 +126,13 @@ impl Browser {
     }
 
     pub fn at(origin: &str) -> Self {
-        Self { http: http(), origin: origin.to_owned(), cookies: BTreeMap::new() }
+        Self {
+            http: http(),
+            origin: origin.to_owned(),
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+            visited: Vec::new(),
+        }
     }
 
     /// From now on this copy of the server answers, as behind a load balancer.
@@ -133,7 +143,11 @@ impl Browser {
     /// One request, no redirect followed.
     pub async fn send(&mut self, method: Method, url: &str, form: Option<&BTreeMap<String, String>>) -> Page {
         let url = if url.starts_with('/') { format!("{}{url}", self.origin) } else { url.to_owned() };
+        self.visited.push(url.clone());
         let mut request = self.http.request(method, &url);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
         if !self.cookies.is_empty() {
             let text = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
             request = request.header(COOKIE, text.join("; "));

@@ -1,18 +1,17 @@
 //! The command line, as scripts and people use it: the built binary, in a folder of its own.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use portcullis::crypto::random::Random;
+use crate::server::unique;
 
 /// A folder in which a command runs with no other environment than the given one.
 struct Place(PathBuf);
 
 impl Place {
     fn new() -> Self {
-        let name: String = Random::system().bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let folder = std::env::temp_dir().join(format!("portcullis_cli_{name}"));
+        let folder = std::env::temp_dir().join(format!("portcullis_cli_{}", unique()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
@@ -159,7 +158,8 @@ fn the_first_start_tells_what_to_do_and_a_signal_ends_it_in_order() {
     assert!(text.contains(&format!("{url}/setup?token=pst_")), "{text}");
     let health = Answer::of(&place.command(&["health"], &env).output().unwrap());
     assert!(health.good, "{health:?}");
-    assert!(mode_of(&place.0.join("data/master.key")).is_none_or(|mode| mode == 0o600));
+    #[cfg(unix)]
+    assert_eq!(mode_of(&place.0.join("data/master.key")), 0o600);
     let second = Answer::of(&place.command(&["serve"], &env).output().unwrap());
     assert!(!second.good && second.err.contains("another server"), "{second:?}");
 
@@ -189,12 +189,7 @@ fn a_wrong_master_key_stops_the_start() {
 }
 
 #[cfg(unix)]
-fn mode_of(path: &Path) -> Option<u32> {
+fn mode_of(path: &std::path::Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
-    Some(std::fs::metadata(path).unwrap().permissions().mode() & 0o777)
-}
-
-#[cfg(not(unix))]
-fn mode_of(_: &Path) -> Option<u32> {
-    None
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }

@@ -18,12 +18,15 @@ mod layers;
 mod server;
 
 mod authorize;
+mod consent;
 mod chatgpt;
 mod discovery;
 mod durability;
 mod hostile;
 mod insomnia;
+mod mcp;
 mod register;
+mod sign_in;
 mod revoke;
 mod smoke;
 mod store;

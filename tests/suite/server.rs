@@ -46,10 +46,11 @@ impl Drop for Folder {
     }
 }
 
-fn unique() -> String {
+/// A name that nothing else has, in lower-case letters and digits.
+pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let random: String = Random::system().bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{random}_{}", COUNT.fetch_add(1, Ordering::Relaxed))
+    let random = Random::system().bytes().iter().take(6).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    format!("{random:x}_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl OwnDatabase {
