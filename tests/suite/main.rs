@@ -18,14 +18,24 @@ mod layers;
 mod server;
 
 mod authorize;
+mod consent;
+mod chatgpt;
 mod discovery;
+mod durability;
+mod hostile;
+mod insomnia;
 mod mcp;
 mod register;
+mod sign_in;
+mod revoke;
 mod smoke;
 mod store;
 mod store_lookups;
 mod store_races;
 mod store_random;
+mod token_code;
+mod token_jwt;
+mod token_refresh;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {
