@@ -19,12 +19,7 @@ async fn code(server: &TestServer, client: &Connector) -> String {
 
 /// The parameters of a usual redemption, without credentials.
 fn redemption(code: &str) -> Vec<(&str, &str)> {
-    vec![
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-    ]
+    vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)]
 }
 
 /// Redeems with these parameters in place of the usual ones; an empty value leaves one out.
