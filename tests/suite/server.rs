@@ -190,6 +190,11 @@ impl TestServer {
         self.app.poll().await.unwrap();
     }
 
+    /// Moves the clock and nothing else, as time passes for a server that can't reach its database.
+    pub fn pass(&self, seconds: i64) {
+        self.hand.fetch_add(seconds, Ordering::SeqCst);
+    }
+
     /// An absolute URL of this server.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
