@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
@@ -29,6 +30,9 @@ use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
 use crate::oauth::scope::Scope;
 use crate::revocations::Revocations;
+
+/// How long a body that is too large is read on for its sender's sake.
+const DISCARDING: Duration = Duration::from_secs(5);
 
 /// What the endpoint is made of.
 pub(crate) struct McpSettings {
@@ -167,6 +171,7 @@ impl Inner {
 async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Refused> {
     let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if claimed.is_some_and(|claimed| claimed > limit as u64) {
+        discard(&mut body, limit).await;
         return Err(Refused::too_large(limit));
     }
     // Nearly all bodies come in one piece: that one is used as it is.
@@ -179,6 +184,7 @@ async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if data.len() > limit.saturating_sub(first.len().max(all.len())) {
+            discard(&mut body, limit).await;
             return Err(Refused::too_large(limit));
         }
         if first.is_empty() && all.is_empty() {
@@ -191,4 +197,20 @@ async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes
         }
     }
     Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// Reads on without keeping anything, for a while: a connection that is closed while its client still sends is
+/// reset, and the client never gets to read why.
+async fn discard(body: &mut Body, limit: usize) {
+    let mut left = limit.saturating_mul(2);
+    let reading = async {
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Too slow or too much is cut off after all.
+    let _ = tokio::time::timeout(DISCARDING, reading).await;
 }
