@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::connector::{Answer, Connector, Tokens, answer};
 use crate::on_both_databases;
-use crate::server::{Database, PASSWORD, TestServer, USER, http};
+use crate::server::{Database, PASSWORD, TestServer, USER, http, unique};
 
 const MODERN: &str = "2026-07-28";
 const LEGACY: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
@@ -59,7 +59,9 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
 
 /// A request of a revision with a handshake.
 fn request(method: &str, params: Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+    let mut request = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
+    request["params"] = params;
+    request
 }
 
 async fn legacy(server: &TestServer, token: &str, version: Option<&str>, message: &Value) -> Answer {
@@ -135,9 +137,8 @@ fn structured(answer: &Answer) -> Value {
 struct Documents(PathBuf);
 
 impl Documents {
-    fn new(name: &str) -> Self {
-        let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-        let folder = std::env::temp_dir().join(format!("portcullis_docs_{name}_{}_{nanos}", std::process::id()));
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("portcullis_docs_{}", unique()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
@@ -693,7 +694,7 @@ on_both_databases! {
 
     /// C-05: a folder's documents are served as they are now, and nothing outside of it.
     async fn changed_files_are_found(database) {
-        let documents = Documents::new(if database == Database::Sqlite { "sqlite" } else { "postgres" });
+        let documents = Documents::new();
         documents.write("kept.md", "# Kept\n\nAbout walruses.");
         documents.write("deep/er/changed.txt", "About penguins.");
         documents.write(".hidden.md", "About walruses and secrets.");
@@ -723,7 +724,7 @@ on_both_databases! {
 
     /// C-05: the address of a document leads people to its page, by way of signing in; its text is only text.
     async fn a_documents_page_is_for_people_who_are_signed_in(database) {
-        let documents = Documents::new(if database == Database::Sqlite { "page_s" } else { "page_p" });
+        let documents = Documents::new();
         documents.write("a b/pägé.md", "# The <b>title</b>\n\n<script>alert(1)</script> & walruses");
         let (server, client, tokens) = connected_with(database, &[("PORTCULLIS__DOCS__FOLDER", documents.path())]).await;
         let document = structured(&client.call(&tokens.access, "fetch", json!({ "id": "a b/pägé.md" })).await);

@@ -45,8 +45,8 @@ where
 
 /// Whether exactly these outcomes were seen.
 #[track_caller]
-fn seen<T: Debug + Eq + Hash>(outcomes: HashMap<T, usize>, wanted: impl IntoIterator<Item = (T, usize)>) {
-    assert_eq!(outcomes, wanted.into_iter().collect());
+fn seen<T: Debug + Eq + Hash>(outcomes: &HashMap<T, usize>, wanted: impl IntoIterator<Item = (T, usize)>) {
+    assert_eq!(*outcomes, wanted.into_iter().collect());
 }
 
 on_both_databases! {
@@ -65,7 +65,7 @@ on_both_databases! {
         })
         .await;
         let text = |outcome: Redemption| format!("{outcome:?}");
-        seen(outcomes, [(text(Redemption::Redeemed), 1), (text(Redemption::Replayed), RACERS - 1)]);
+        seen(&outcomes, [(text(Redemption::Redeemed), 1), (text(Redemption::Replayed), RACERS - 1)]);
         assert_eq!((bed.count("token_grant").await, bed.count("refresh_token").await), (1, 1));
         let grant = bed.sql("select revoked_because from token_grant").await.unwrap();
         assert_eq!(grant, [["code replayed"]]);
@@ -95,10 +95,10 @@ on_both_databases! {
             let text = |outcome: Rotation| format!("{outcome:?}");
             if name == "few" {
                 let wanted = [(Rotation::Rotated, 1), (Rotation::Repeated, 20), (Rotation::Replayed, 1), (Rotation::Unknown, 42)];
-                seen(outcomes, wanted.map(|(outcome, count)| (text(outcome), count)));
+                seen(&outcomes, wanted.map(|(outcome, count)| (text(outcome), count)));
                 assert_eq!(bed.revoked(&grant).await, format!("{NOW} refresh token replayed"));
             } else {
-                seen(outcomes, [(text(Rotation::Rotated), 1), (text(Rotation::Repeated), 63)]);
+                seen(&outcomes, [(text(Rotation::Rotated), 1), (text(Rotation::Repeated), 63)]);
                 assert_eq!(bed.revoked(&grant).await, "0 -");
             }
             let sql = format!("select count(*) from refresh_token where grant_id = '{grant}'");
@@ -131,7 +131,7 @@ on_both_databases! {
             }
         })
         .await;
-        seen(outcomes, [(true, 1), (false, RACERS - 1)]);
+        seen(&outcomes, [(true, 1), (false, RACERS - 1)]);
         let asked = bed.store.find_authorization(&AuthorizationId::new("ath_1")).await.unwrap().unwrap();
         let approved = i64::from(matches!(asked.decision, Some(portcullis::model::authorization::Decision::Approved(_))));
         assert_eq!((bed.count("authorization_code").await, bed.count("consent").await), (approved, approved));
@@ -155,7 +155,7 @@ on_both_databases! {
                 }
             })
             .await;
-            seen(outcomes, [(true, 1), (false, RACERS - 1)]);
+            seen(&outcomes, [(true, 1), (false, RACERS - 1)]);
             assert_eq!((bed.count("user_account").await, bed.count("setup_link").await), (1, 0));
         }
     }
@@ -173,7 +173,7 @@ on_both_databases! {
             }
         })
         .await;
-        seen(outcomes, [(true, 1), (false, RACERS - 1)]);
+        seen(&outcomes, [(true, 1), (false, RACERS - 1)]);
         assert_eq!(bed.count("user_account").await, 1);
     }
 
@@ -205,7 +205,7 @@ on_both_databases! {
             store.insert_signing_key(&key).await.unwrap()
         })
         .await;
-        seen(outcomes, [(true, 1), (false, RACERS - 1)]);
+        seen(&outcomes, [(true, 1), (false, RACERS - 1)]);
         assert_eq!(bed.store.signing_keys().await.unwrap().len(), 1);
     }
 
@@ -216,7 +216,7 @@ on_both_databases! {
             store.count_sign_in_failure("ada", at(0), at(100)).await.unwrap()
         })
         .await;
-        seen(outcomes, (1..=64).map(|count| (count, 1)));
+        seen(&outcomes, (1..=64).map(|count| (count, 1)));
         assert_eq!(bed.store.sign_in_failures("ada", at(0)).await.unwrap(), Some((64, at(100))));
     }
 
