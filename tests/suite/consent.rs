@@ -2,7 +2,9 @@
 //! remember, and how a browser must treat them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use portcullis::model::secret::Secret;
 use portcullis::model::user::Role;
 use reqwest::header::SET_COOKIE;
 use reqwest::{Method, StatusCode};
@@ -36,6 +38,12 @@ async fn consent_page(client: &Connector, browser: &mut Browser, changes: &[(&st
     let page = if asks(&page) { page } else { browser.sign_in(&page).await.page() };
     assert!(asks(&page), "{}", page.text());
     page
+}
+
+/// Makes the set-up link with the token `pst_test`.
+async fn set_up_link(server: &TestServer) {
+    let expires = server.now().plus(Duration::from_hours(1));
+    server.app.store().insert_setup_link(&Secret::presented("pst_test").hash(), expires).await.unwrap();
 }
 
 fn pairs(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -73,8 +81,7 @@ on_both_databases! {
     /// A-18, B-15, T6: every form has a token that only this browser, at this page, has.
     async fn a_form_without_its_token_is_refused(database) {
         let server = TestServer::empty(database, &[]).await;
-        let link = portcullis::model::secret::Secret::presented("pst_test");
-        server.app.store().insert_setup_link(&link.hash(), server.now().plus(std::time::Duration::from_secs(60))).await.unwrap();
+        set_up_link(&server).await;
         let client = client(&server, "Test client", &[CALLBACK]).await;
         let mut other = Browser::new(&server);
         let mut browser = Browser::new(&server);
@@ -160,13 +167,11 @@ on_both_databases! {
     /// B-22, B-23, C2: each page, each problem and each hand-over carries them; redirects are not kept.
     async fn all_pages_carry_the_guarding_headers(database) {
         let server = TestServer::start(database).await;
-        let link = portcullis::model::secret::Secret::presented("pst_test");
-        let expires = server.now().plus(std::time::Duration::from_secs(60));
         let with_app = client(&server, "App", &["cursor://anysphere.cursor-mcp/oauth/callback"]).await;
         let mut browser = Browser::new(&server);
         let mut pages = Vec::new();
         let empty = TestServer::empty(database, &[]).await;
-        empty.app.store().insert_setup_link(&link.hash(), expires).await.unwrap();
+        set_up_link(&empty).await;
         pages.push(Browser::new(&empty).open("/setup?token=pst_test").await.page());
         for path in ["/", "/login", "/setup?token=no", "/authorize?client_id=no", "/consent", "/authorize?authorization=no"] {
             pages.push(browser.open(path).await.page());
@@ -594,17 +599,17 @@ on_both_databases! {
     }
 }
 
+/// A form with its action and fields, a token that another browser or page has, and what is filled in.
+type Forged<'a> = ((String, BTreeMap<String, String>), String, Vec<(&'a str, &'a str)>);
+
 /// Sends each form with its token left out, empty, garbled and another's: 403 and no redirect.
-async fn refuse_forged(
-    browser: &mut Browser,
-    forms: &[((String, BTreeMap<String, String>), String, Vec<(&str, &str)>)],
-) {
+async fn refuse_forged(browser: &mut Browser, forms: &[Forged<'_>]) {
     for ((action, fields), foreign, values) in forms {
         let mut fields = fields.clone();
         fields.extend(pairs(values));
         let own = fields["csrf"].clone();
         assert_ne!(&own, foreign, "{action}");
-        for forged in [None, Some(""), Some("x"), Some(&own[1..]), Some(foreign.as_str())] {
+        for forged in [None, Some(""), Some("x"), own.get(1..), Some(foreign.as_str())] {
             match forged {
                 None => drop(fields.remove("csrf")),
                 Some(token) => drop(fields.insert("csrf".to_owned(), token.to_owned())),

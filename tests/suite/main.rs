@@ -18,16 +18,16 @@ mod layers;
 mod server;
 
 mod authorize;
-mod consent;
 mod chatgpt;
+mod consent;
 mod discovery;
 mod durability;
 mod hostile;
 mod insomnia;
 mod mcp;
 mod register;
-mod sign_in;
 mod revoke;
+mod sign_in;
 mod smoke;
 mod store;
 mod store_lookups;

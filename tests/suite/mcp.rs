@@ -258,7 +258,7 @@ on_both_databases! {
             assert!(text.contains(words), "{text}");
             assert_eq!(text.matches("scope=").count(), 1, "{text}");
         };
-        for token in [&with_claims, &none, &as_id_token, &parts.join("."), tokens.refresh(), "x", "undefined", "a.b.c"] {
+        for token in [&with_claims, &none, &as_id_token, &parts.join("."), tokens.refresh(), "x", "undefined", "a.b.c", &"x".repeat(9_000)] {
             refused(token, "").await;
         }
         // To its second and the skew that is allowed, then no longer; a refreshed one works.
