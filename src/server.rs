@@ -84,6 +84,7 @@ pub fn router(app: &App) -> Router {
         .with_state(app.clone())
         .merge(api)
         .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
 }
 
@@ -101,6 +102,10 @@ fn both<S: Clone + Send + Sync + 'static>(path: &str, handler: MethodRouter<S>) 
 
 async fn only_post() -> Response {
     method_not_allowed("this endpoint takes POST")
+}
+
+async fn other_method() -> Response {
+    method_not_allowed("this address does not take this method; the Allow header says which it takes")
 }
 
 async fn nothing_here() -> Response {

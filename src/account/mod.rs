@@ -1,5 +1,6 @@
 //! A person's own pages: the start page, what is connected, signing out.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -68,7 +69,13 @@ async fn account(app: &App, headers: &HeaderMap) -> Result<Response, PageRejecti
 }
 
 /// `POST`: end a connection.
-pub(crate) async fn disconnect(State(app): State<App>, Path(id): Path<String>, request: Request) -> Response {
+pub(crate) async fn disconnect(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // A path that is no text names no connection.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     let outcome = disconnected(&app, &GrantId::new(id), request).await;
     app.edge.page("account", outcome)
 }

@@ -58,6 +58,7 @@ pub struct Parts {
     pub(crate) cookies: Cookies,
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
+    polling: tokio::sync::Mutex<()>,
 }
 
 /// The ceilings of the endpoints that strangers reach.
@@ -182,6 +183,7 @@ impl App {
             rules,
             library,
             limits,
+            polling: tokio::sync::Mutex::new(()),
         }));
         app.poll().await?;
         Ok(app)
@@ -192,6 +194,8 @@ impl App {
     /// # Errors
     /// When the store fails or a key can't be opened; the old view stays.
     pub async fn poll(&self) -> Result<(), BuildError> {
+        // One at a time: of two at once the slower would put an older view over a newer one.
+        let _turn = self.polling.lock().await;
         let now = self.clock.now();
         let longest = whole_seconds(MAX_ACCESS_TTL) + 2 * LEEWAY_SECONDS;
         let revoked = self.store.revoked_grants(Timestamp(now.0 - longest)).await?;

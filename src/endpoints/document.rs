@@ -1,5 +1,6 @@
 //! The pages behind the addresses that `search` and `fetch` cite: a document, for people who are signed in.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -10,7 +11,13 @@ use crate::http::page::{Document, Page};
 use crate::http::respond::{PageRejection, Trouble, see_other};
 
 /// `GET` a document.
-pub(crate) async fn handle(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn handle(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    // A path that is no text names no document.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     let outcome = serve(&app, &id, &headers).await;
     app.edge.page("document", outcome)
 }

@@ -10,7 +10,7 @@ use crate::app::browser::{self, BrowserCookie, check_form, destination, signed_i
 use crate::http::address::Network;
 use crate::http::body;
 use crate::http::page::{Login, Page, Requester};
-use crate::http::respond::{PageRejection, Rejection, see_other};
+use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::model::authorization::Authorization;
 use crate::model::secret::SecretKind;
 use crate::model::time::Timestamp;
@@ -164,15 +164,10 @@ async fn authenticate(
         (format!("user {name}"), most * 10),
         (format!("network {network}"), most * 10),
     ];
-    if app.limits.is_some() {
-        for (subject, most) in &subjects {
-            if let Some((failures, ends)) = app.store.sign_in_failures(subject, now).await?
-                && failures >= *most
-            {
-                tracing::warn!(subject, failures, "sign-in refused: too many failures");
-                return Ok(Outcome::Wait(ends.since(now).max(1).unsigned_abs()));
-            }
-        }
+    if app.limits.is_some()
+        && let Some(seconds) = count_try(app, &subjects, now).await?
+    {
+        return Ok(Outcome::Wait(seconds));
     }
     let user = match &username {
         Some(username) => app.store.find_user_by_name(username).await?.filter(|user| user.disabled_at.is_none()),
@@ -182,6 +177,11 @@ async fn authenticate(
     let right = password.len() <= 1024 && app.passwords.matches(password.to_owned(), stored).await?;
     match user {
         Some(user) if right => {
+            if app.limits.is_some() {
+                for (subject, _) in &subjects {
+                    app.store.take_back_sign_in_failure(subject).await?;
+                }
+            }
             if let Some((subject, _)) = subjects.first() {
                 app.store.clear_sign_in_failures(subject).await?;
             }
@@ -189,11 +189,27 @@ async fn authenticate(
         }
         _ => {
             tracing::info!(%network, "sign-in failed");
-            let ends = now.plus(app.config.limits.sign_in_window);
-            for (subject, _) in &subjects {
-                app.store.count_sign_in_failure(subject, now, ends).await?;
-            }
             Ok(Outcome::Wrong)
         }
     }
+}
+
+/// Counts a try as a failure before the password is looked at, and tells how long to wait if that is one too
+/// many. Success takes it back. Counting afterwards would let a burst of guesses through, all of which had
+/// looked before the first was counted.
+async fn count_try(app: &App, subjects: &[(String, i64)], now: Timestamp) -> Result<Option<u64>, Failure> {
+    let ends = now.plus(app.config.limits.sign_in_window);
+    for (index, (subject, most)) in subjects.iter().enumerate() {
+        let failures = app.store.count_sign_in_failure(subject, now, ends).await?;
+        if failures > *most {
+            // Who waits for one reason doesn't fail for the others.
+            for (counted, _) in subjects.iter().take(index) {
+                app.store.take_back_sign_in_failure(counted).await?;
+            }
+            let ends = app.store.sign_in_failures(subject, now).await?.map_or(ends, |(_, ends)| ends);
+            tracing::warn!(subject, failures, "sign-in refused: too many failures");
+            return Ok(Some(ends.since(now).max(1).unsigned_abs()));
+        }
+    }
+    Ok(None)
 }

@@ -33,7 +33,9 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default()
     };
     let link = Secret::presented(params.first("token").unwrap_or_default());
-    if !app.store.is_setup_link(&link.hash(), now).await? {
+    // The link makes the first account. Where one was made on the command line meanwhile, it makes no other
+    // administrator.
+    if !app.store.is_setup_link(&link.hash(), now).await? || app.store.has_users().await? {
         return Err(dead_link());
     }
     if !posted {

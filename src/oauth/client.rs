@@ -73,7 +73,7 @@ pub struct ClientMetadata {
     pub auth_method: AuthMethod,
     /// Which grants it uses.
     pub grant_types: Vec<String>,
-    /// Which scopes it said it would ask for; the default when a request names none, not a ceiling: a
+    /// Which scopes it said it would ask for. Stored and echoed, neither a ceiling nor a default: a
     /// self-registered client could have written anything here.
     pub scope: Scope,
     /// Its name, self-asserted.

@@ -31,6 +31,21 @@ impl Store {
         Ok(failures)
     }
 
+    /// Takes one count back: the try turned out to be none of the failures that are counted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_back_sign_in_failure(&self, subject: &str) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query(
+            "update sign_in_failure set failures = failures - 1 where subject = $1 and failures > 0"
+        )
+        .bind(subject)
+        .execute(db)
+        .await
+        .map(drop))?;
+        Ok(())
+    }
+
     /// The failures of `subject` in its present window, and when that ends.
     ///
     /// # Errors

@@ -7,6 +7,8 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+# Relative to where it was called, not to here.
+PORTCULLIS_BIN=$(realpath -m "${PORTCULLIS_BIN:-$root/target/debug/portcullis}")
 cd "$here"
 
 deployments=
@@ -17,7 +19,6 @@ done
 [ $# -gt 0 ] && shift
 deployments=${deployments:-sqlite postgres replicas}
 
-PORTCULLIS_BIN=$(realpath "${PORTCULLIS_BIN:-$root/target/debug/portcullis}")
 export PORTCULLIS_BIN
 if [ ! -x "$PORTCULLIS_BIN" ]; then
   echo "run.sh: no server at $PORTCULLIS_BIN: run cargo build, or set PORTCULLIS_BIN" >&2

@@ -15,6 +15,10 @@ pub struct Browser {
     http: Client,
     origin: String,
     pub cookies: BTreeMap<String, String>,
+    /// Sent with each request.
+    pub headers: Vec<(&'static str, String)>,
+    /// All addresses that were asked for.
+    pub visited: Vec<String>,
 }
 
 /// What a request led to.
@@ -91,6 +95,22 @@ impl Page {
         panic!("no form with {having:?} at {} ({}):\n{}", self.url, self.status, self.body);
     }
 
+    /// The action and the fields of the first form whose action ends like this.
+    pub fn form_to(&self, action_end: &str) -> (String, BTreeMap<String, String>) {
+        let html = Html::parse_document(&self.body);
+        let forms = Selector::parse("form").unwrap();
+        let form = html
+            .select(&forms)
+            .find(|form| form.value().attr("action").is_some_and(|action| action.ends_with(action_end)))
+            .unwrap_or_else(|| panic!("no form to {action_end} at {}:\n{}", self.url, self.body));
+        let input = Selector::parse("input").unwrap();
+        let fields = form.select(&input).filter_map(|input| {
+            let name = input.value().attr("name")?;
+            Some((name.to_owned(), input.value().attr("value").unwrap_or_default().to_owned()))
+        });
+        (form.value().attr("action").unwrap_or_default().to_owned(), fields.collect())
+    }
+
     /// The page's text without markup.
     pub fn text(&self) -> String {
         let html = Html::parse_document(&self.body);
@@ -106,13 +126,28 @@ impl Browser {
     }
 
     pub fn at(origin: &str) -> Self {
-        Self { http: http(), origin: origin.to_owned(), cookies: BTreeMap::new() }
+        Self {
+            http: http(),
+            origin: origin.to_owned(),
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+            visited: Vec::new(),
+        }
+    }
+
+    /// From now on this copy of the server answers, as behind a load balancer.
+    pub fn turn_to(&mut self, replica: &TestServer) {
+        self.origin.clone_from(&replica.address);
     }
 
     /// One request, no redirect followed.
     pub async fn send(&mut self, method: Method, url: &str, form: Option<&BTreeMap<String, String>>) -> Page {
         let url = if url.starts_with('/') { format!("{}{url}", self.origin) } else { url.to_owned() };
+        self.visited.push(url.clone());
         let mut request = self.http.request(method, &url);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
         if !self.cookies.is_empty() {
             let text = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
             request = request.header(COOKIE, text.join("; "));
@@ -133,6 +168,13 @@ impl Browser {
         }
         let (status, headers) = (response.status(), response.headers().clone());
         Page { status, url, headers, body: response.text().await.unwrap() }
+    }
+
+    /// Sends the form whose action ends like this, as it stands in the page.
+    pub async fn submit_to(&mut self, page: &Page, action_end: &str) -> Landing {
+        let (action, fields) = page.form_to(action_end);
+        let answer = self.send(Method::POST, &action, Some(&fields)).await;
+        self.follow(answer).await
     }
 
     /// Opens an address and follows redirects as far as they stay on the server.

@@ -95,9 +95,26 @@ pub fn form(params: &[(&str, &str)]) -> String {
 
 /// Sends a JSON registration.
 pub async fn register(server: &TestServer, body: &Value) -> Answer {
-    let request = http().post(server.url("/register")).header("content-type", "application/json");
+    register_at(&server.address, body).await
+}
+
+/// The same at the address of any server.
+pub async fn register_at(address: &str, body: &Value) -> Answer {
+    let request = http().post(format!("{address}/register")).header("content-type", "application/json");
     answer(request.body(body.to_string())).await
 }
+
+/// Sends a form to exactly this address, with exactly these headers and this body.
+pub async fn post_form(url: &str, headers: &[(&str, &str)], body: impl Into<String>) -> Answer {
+    let mut request = http().post(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(request.body(body.into())).await
+}
+
+/// The media type of forms, as a header.
+pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 /// Sends a request and reads a JSON answer; checks what every JSON answer must keep to.
 pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
@@ -135,18 +152,46 @@ impl Connector {
         .await
     }
 
+    /// A public client like [`public`](Self::public) under another name, and so another client.
+    pub async fn named(server: &TestServer, name: &str) -> Self {
+        Self::registered(
+            server,
+            &json!({ "client_name": name, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" }),
+        )
+        .await
+    }
+
+    /// A confidential client that authenticates by this method.
+    pub async fn confidential(server: &TestServer, method: &str) -> Self {
+        Self::registered(
+            server,
+            &json!({ "client_name": "Server side", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": method }),
+        )
+        .await
+    }
+
+    /// The same client, which now happens to reach this copy of the server.
+    pub fn turned_to(&self, replica: &TestServer) -> Self {
+        Self { origin: replica.address.clone(), ..self.clone() }
+    }
+
     /// A client with this registration.
     pub async fn registered(server: &TestServer, body: &Value) -> Self {
-        let answer = register(server, body).await;
+        Self::registered_at(&server.origin, body).await
+    }
+
+    /// The same at the address of any server whose MCP endpoint is `/mcp`.
+    pub async fn registered_at(origin: &str, body: &Value) -> Self {
+        let answer = register_at(origin, body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         let text = |name: &str| answer.json[name].as_str().map(str::to_owned);
         Self {
-            origin: server.origin.clone(),
+            origin: origin.to_owned(),
             client_id: text("client_id").unwrap(),
             client_secret: text("client_secret"),
             redirect_uri: answer.json["redirect_uris"][0].as_str().unwrap().to_owned(),
             registration: answer.json.clone(),
-            resource: server.mcp(),
+            resource: format!("{origin}/mcp"),
         }
     }
 
@@ -236,7 +281,7 @@ impl Connector {
             "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": tool, "arguments": arguments },
         });
         let request = http()
-            .post(&self.resource)
+            .post(format!("{}{}", self.origin, url::Url::parse(&self.resource).unwrap().path()))
             .header("authorization", format!("Bearer {access_token}"))
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream")

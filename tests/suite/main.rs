@@ -18,13 +18,24 @@ mod layers;
 mod server;
 
 mod authorize;
+mod chatgpt;
+mod consent;
 mod discovery;
+mod durability;
+mod hostile;
+mod insomnia;
+mod mcp;
 mod register;
+mod revoke;
+mod sign_in;
 mod smoke;
 mod store;
 mod store_lookups;
 mod store_races;
 mod store_random;
+mod token_code;
+mod token_jwt;
+mod token_refresh;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {

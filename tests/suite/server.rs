@@ -84,8 +84,9 @@ pub struct TestServer {
     pub app: App,
     /// `http://127.0.0.1:port`, or the public address that the server was told: the issuer.
     pub origin: String,
-    /// `http://127.0.0.1:port`, where it really listens.
+    /// `http://127.0.0.1:port`, where it really listens: another address than `origin` on a replica.
     pub address: String,
+    pub config: Config,
     pub database: OwnDatabase,
     hand: Arc<AtomicI64>,
     stop: Option<oneshot::Sender<()>>,
@@ -113,6 +114,16 @@ impl TestServer {
 
     /// A server on a database that exists. A setting named `PORTCULLIS_CONFIG` is the configuration file. With `public_url` it is a replica behind that address.
     pub async fn on(database: OwnDatabase, settings: &[(&str, &str)], public_url: Option<&str>) -> Self {
+        Self::at(START, database, settings, public_url).await
+    }
+
+    /// Another copy of this server on the same database, behind the same address, with a clock of its own that
+    /// shows the same time.
+    pub async fn replica(&self, settings: &[(&str, &str)]) -> Self {
+        Self::at(self.now().0, self.database.clone(), settings, Some(&self.origin)).await
+    }
+
+    async fn at(start: i64, database: OwnDatabase, settings: &[(&str, &str)], public_url: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let origin = public_url.map_or_else(|| own.clone(), str::to_owned);
@@ -138,14 +149,14 @@ impl TestServer {
                 .await
                 .unwrap();
         store.migrate().await.unwrap();
-        let (clock, hand) = Clock::settable(START);
-        let app = App::build(config, store, clock, Random::system()).await.unwrap();
+        let (clock, hand) = Clock::settable(start);
+        let app = App::build(config.clone(), store, clock, Random::system()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = app.clone();
         let task = tokio::spawn(async move {
             portcullis::server::serve(listener, serving, async { drop(stopped.await) }).await.unwrap();
         });
-        Self { app, origin, address: own, database, hand, stop: Some(stop), task: Some(task) }
+        Self { app, origin, address: own, config, database, hand, stop: Some(stop), task: Some(task) }
     }
 
     /// Makes an account.
@@ -179,6 +190,11 @@ impl TestServer {
         self.app.poll().await.unwrap();
     }
 
+    /// Moves the clock and nothing else, as time passes for a server that can't reach its database.
+    pub fn pass(&self, seconds: i64) {
+        self.hand.fetch_add(seconds, Ordering::SeqCst);
+    }
+
     /// An absolute URL of this server.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
@@ -189,7 +205,14 @@ impl TestServer {
         self.url("/mcp")
     }
 
-    /// Stops the server and starts another on the same database and port-independent issuer.
+    /// Stops the server, as a deployment does, and starts another on the same database, at the same time of day.
+    pub async fn restart(self, settings: &[(&str, &str)]) -> Self {
+        let (now, origin) = (self.now().0, self.origin.clone());
+        let database = self.stop().await;
+        Self::at(now, database, settings, Some(&origin)).await
+    }
+
+    /// Stops the server; its database stays.
     pub async fn stop(mut self) -> OwnDatabase {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

@@ -820,7 +820,8 @@ on_both_databases! {
         let tasks: Vec<_> = (0..8)
             .map(|n| {
                 let store = stores[n % 4].clone();
-                tokio::spawn(async move { store.migrate().await })
+                let runtime = tokio::runtime::Handle::current();
+                tokio::task::spawn_blocking(move || runtime.block_on(store.migrate()))
             })
             .collect();
         for task in tasks {

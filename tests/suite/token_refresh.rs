@@ -1,0 +1,333 @@
+//! Refresh: rotation, the grace window, what a refresh may ask, and what ends it.
+
+use reqwest::{Method, StatusCode};
+
+use crate::browser::Browser;
+use crate::connector::{Answer, Connector, Tokens};
+use crate::on_both_databases;
+use crate::server::{TestServer, http};
+
+const DAY: i64 = 24 * 3600;
+
+/// Refreshes so many times at once.
+async fn at_once(count: usize, client: &Connector, refresh_token: &str) -> Vec<Answer> {
+    let racers: Vec<_> = (0..count)
+        .map(|_| {
+            let (client, token) = (client.clone(), refresh_token.to_owned());
+            tokio::spawn(async move { client.refresh(&token).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for racer in racers {
+        answers.push(racer.await.unwrap());
+    }
+    answers
+}
+
+/// Refreshes with more parameters.
+async fn refresh_with(client: &Connector, token: &str, more: &[(&str, &str)]) -> Answer {
+    client.token(&[&[("grant_type", "refresh_token"), ("refresh_token", token)], more].concat()).await
+}
+
+/// A connection that allows this scope.
+async fn connect_with(server: &TestServer, client: &Connector, scope: &str) -> Tokens {
+    let callback = client.authorize(&mut Browser::new(server), &[("scope", scope)]).await;
+    client.redeem(&callback.one("code")).await.tokens()
+}
+
+/// Nothing of this connection works any more.
+async fn assert_ended(server: &TestServer, client: &Connector, tokens: &[&Tokens]) {
+    server.advance(1).await;
+    for tokens in tokens {
+        assert!(!client.is_let_in(&tokens.access).await);
+        client.refresh(tokens.refresh()).await.refused(400, "invalid_grant");
+    }
+}
+
+on_both_databases! {
+    /// T-20, T-22, B-07: each refresh gives a new token of both kinds, with the same scope, audience and grant.
+    async fn refresh_rotates_both_tokens(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        let mut last = first.clone();
+        for _ in 0..3 {
+            server.advance(3600).await;
+            let next = client.refresh(last.refresh()).await.tokens();
+            assert_ne!((&next.access, &next.refresh), (&last.access, &last.refresh));
+            assert_eq!(next.scope, first.scope);
+            for claim in ["aud", "iss", "sub", "client_id", "grant", "auth_time", "scope"] {
+                assert_eq!(next.claims()[claim], first.claims()[claim], "{claim}");
+            }
+            assert_ne!(next.claims()["jti"], last.claims()["jti"]);
+            assert!(client.is_let_in(&next.access).await);
+            last = next;
+        }
+    }
+
+    /// T-21, B-07, D1: one lost answer costs nothing.
+    async fn refresh_repeated_inside_the_grace_gets_the_same_successor(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let lost = client.refresh(tokens.refresh()).await.tokens();
+        let again = client.refresh(tokens.refresh()).await.tokens();
+        assert_eq!(again.refresh, lost.refresh);
+        assert!(client.is_let_in(&again.access).await);
+        // Retries have been seen up to 76 seconds later.
+        server.advance(76).await;
+        let late = client.refresh(tokens.refresh()).await.tokens();
+        assert_eq!(late.refresh, lost.refresh);
+        // Also after the successor was used by the quicker process.
+        let next = client.refresh(lost.refresh()).await.tokens();
+        assert_eq!(client.refresh(tokens.refresh()).await.tokens().refresh, lost.refresh);
+        // And who is handed the used successor goes on from it to the same place.
+        assert_eq!(client.refresh(late.refresh()).await.tokens().refresh, next.refresh);
+        assert!(client.is_let_in(&next.access).await);
+    }
+
+    /// T-21, B-07, D1: ten processes with one token, under default settings.
+    async fn parallel_refreshes_agree(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let answers = at_once(10, &client, tokens.refresh()).await;
+        let all: Vec<_> = answers.iter().map(Answer::tokens).collect();
+        assert!(all.iter().all(|own| own.refresh == all[0].refresh && own.refresh != tokens.refresh));
+        for own in &all {
+            assert!(client.is_let_in(&own.access).await);
+        }
+        let answers = at_once(10, &client, all[0].refresh()).await;
+        let next: Vec<_> = answers.iter().map(Answer::tokens).collect();
+        assert!(next.iter().all(|own| own.refresh == next[0].refresh && own.refresh != all[0].refresh));
+    }
+
+    /// T-21: fifty, where the operator allows so many repetitions.
+    async fn fifty_parallel_refreshes_agree(database) {
+        let server = TestServer::with(database, &[("PORTCULLIS__TOKENS__REFRESH_GRACE_USES", "50")]).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let answers = at_once(50, &client, tokens.refresh()).await;
+        let all: Vec<_> = answers.iter().map(Answer::tokens).collect();
+        assert!(all.iter().all(|own| own.refresh == all[0].refresh));
+        assert_eq!(client.refresh(all[0].refresh()).await.status, StatusCode::OK);
+    }
+
+    /// T-20, B-07: after the window a repetition ends the connection, and the newest tokens die with it.
+    async fn refresh_replayed_after_the_grace_revokes_the_grant(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        let bystander = client.connect().await;
+        let second = client.refresh(first.refresh()).await.tokens();
+        server.advance(119).await;
+        assert_eq!(client.refresh(first.refresh()).await.tokens().refresh, second.refresh);
+        let third = client.refresh(second.refresh()).await.tokens();
+        server.advance(1).await;
+        assert!(client.is_let_in(&third.access).await);
+        client.refresh(first.refresh()).await.refused(400, "invalid_grant");
+        assert_ended(&server, &client, &[&first, &second, &third]).await;
+        assert!(client.is_let_in(&bystander.access).await, "another connection of the same client lives on");
+    }
+
+    /// T-21: a token from days ago, as one client has been seen to send, ends the connection as well.
+    async fn a_token_of_four_days_ago_revokes_the_grant(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        let second = client.refresh(first.refresh()).await.tokens();
+        server.advance(4 * DAY).await;
+        let third = client.refresh(second.refresh()).await.tokens();
+        client.refresh(first.refresh()).await.refused(400, "invalid_grant");
+        assert_ended(&server, &client, &[&third]).await;
+    }
+
+    /// T-21: repetitions inside the window are counted, and one too many counts as theft.
+    async fn too_many_repeats_revoke_the_grant(database) {
+        let server = TestServer::with(database, &[("PORTCULLIS__TOKENS__REFRESH_GRACE_USES", "3")]).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        let second = client.refresh(first.refresh()).await.tokens();
+        for _ in 0..3 {
+            assert_eq!(client.refresh(first.refresh()).await.tokens().refresh, second.refresh);
+        }
+        client.refresh(first.refresh()).await.refused(400, "invalid_grant");
+        assert_ended(&server, &client, &[&second]).await;
+    }
+
+    /// T-21: the operator can do without a window; then the first repetition is theft.
+    async fn without_grace_the_first_repeat_revokes_the_grant(database) {
+        let server = TestServer::with(database, &[("PORTCULLIS__TOKENS__REFRESH_GRACE", "0s")]).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        let second = client.refresh(first.refresh()).await.tokens();
+        client.refresh(first.refresh()).await.refused(400, "invalid_grant");
+        assert_ended(&server, &client, &[&second]).await;
+    }
+
+    /// T-22, B-07: less may be asked for a while; the connection keeps what it had.
+    async fn a_narrowed_refresh_narrows_one_access_token_only(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let narrow = refresh_with(&client, tokens.refresh(), &[("scope", "docs:read")]).await.tokens();
+        assert_eq!((narrow.scope.as_str(), narrow.claims()["scope"].as_str()), ("docs:read", Some("docs:read")));
+        assert_eq!(client.call(&narrow.access, "whoami", serde_json::json!({})).await.status, StatusCode::FORBIDDEN);
+        let whole = client.refresh(narrow.refresh()).await.tokens();
+        assert_eq!(whole.scope, tokens.scope);
+        assert!(client.is_let_in(&whole.access).await);
+    }
+
+    /// T-22, B-07: more than was granted is refused, and the token is not spent by asking.
+    async fn a_widened_refresh_is_refused(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = connect_with(&server, &client, "docs:read").await;
+        let wide = [("scope", "docs:read docs:search")];
+        refresh_with(&client, tokens.refresh(), &wide).await.refused(400, "invalid_scope");
+        refresh_with(&client, tokens.refresh(), &[("scope", "account:read")]).await.refused(400, "invalid_scope");
+        server.advance(3600).await;
+        assert_eq!(client.refresh(tokens.refresh()).await.tokens().scope, "docs:read");
+    }
+
+    /// T-22: clients repeat what they once asked for, also `offline_access` and scopes that never existed.
+    async fn repeated_offline_access_and_unknown_scopes_are_ignored(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        for (asked, granted) in [("docs:read openid", "docs:read"), ("docs:read offline_access", "docs:read offline_access")] {
+            let mut tokens = connect_with(&server, &client, asked).await;
+            for scope in ["docs:read offline_access openid", "offline_access", "openid profile", ""] {
+                tokens = refresh_with(&client, tokens.refresh(), &[("scope", scope)]).await.tokens();
+                assert_eq!(tokens.scope, granted, "asked for {scope:?}");
+                assert_eq!(tokens.claims()["scope"], "docs:read");
+            }
+        }
+    }
+
+    /// T-25, B-07: another client gets nothing out of a token, and its owner loses nothing.
+    async fn a_refresh_token_of_another_client_is_refused(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let other = Connector::named(&server, "Another client").await;
+        let first = client.connect().await;
+        other.refresh(first.refresh()).await.refused(400, "invalid_grant");
+        let second = client.refresh(first.refresh()).await.tokens();
+        // Not even a used one, long after: otherwise any client could end others' connections.
+        server.advance(300).await;
+        other.refresh(first.refresh()).await.refused(400, "invalid_grant");
+        assert_eq!(client.refresh(second.refresh()).await.status, StatusCode::OK);
+    }
+
+    /// T-23, B-09, A2: any spelling of the resource, or none; another is refused and spends nothing.
+    async fn a_refresh_is_for_the_resource_of_its_grant(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let mut tokens = client.connect().await;
+        let mcp = server.mcp();
+        let slash = format!("{mcp}/");
+        for resource in [mcp.as_str(), &slash, &server.origin.clone(), ""] {
+            tokens = refresh_with(&client, tokens.refresh(), &[("resource", resource)]).await.tokens();
+            assert_eq!(tokens.claims()["aud"], mcp, "{resource}");
+        }
+        let foreign = [("resource", "https://other.example/mcp")];
+        refresh_with(&client, tokens.refresh(), &foreign).await.refused(400, "invalid_target");
+        server.advance(600).await;
+        assert_eq!(client.refresh(tokens.refresh()).await.tokens().claims()["aud"], mcp);
+    }
+
+    /// T-25: a disabled account's connections end, and don't come back with the account.
+    async fn refresh_ends_with_its_user(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let ada = server.user_id("ada").await;
+        server.app.store().disable_user(&ada, server.now()).await.unwrap();
+        assert_ended(&server, &client, &[&tokens]).await;
+        server.app.store().enable_user(&ada).await.unwrap();
+        assert_ended(&server, &client, &[&tokens]).await;
+        assert!(client.is_let_in(&client.connect().await.access).await);
+    }
+
+    /// T-25: a changed password ends the connections that were made under the old one.
+    async fn refresh_ends_with_the_password(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let ada = server.user_id("ada").await;
+        let hash = server.app.store().find_user(&ada).await.unwrap().unwrap().password_hash;
+        server.app.store().set_password(&ada, &hash, server.now()).await.unwrap();
+        assert_ended(&server, &client, &[&tokens]).await;
+    }
+
+    /// T-25, RFC 7592 §2.3: a client that deletes its registration is unknown from then on, and its tokens end.
+    async fn refresh_ends_with_its_client(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let own = |name: &str| client.registration[name].as_str().unwrap().to_owned();
+        let request = http().request(Method::DELETE, own("registration_client_uri"));
+        let deleted = request.bearer_auth(own("registration_access_token")).send().await.unwrap();
+        assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+        client.refresh(tokens.refresh()).await.refused(401, "invalid_client");
+        server.advance(1).await;
+        assert!(!client.is_let_in(&tokens.access).await);
+    }
+
+    /// T-24: a token that is not used for 30 days dies; use keeps the connection alive.
+    async fn refresh_expires_when_idle(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        server.advance(30 * DAY - 1).await;
+        let second = client.refresh(first.refresh()).await.tokens();
+        server.advance(30 * DAY - 1).await;
+        let third = client.refresh(second.refresh()).await.tokens();
+        server.advance(30 * DAY).await;
+        client.refresh(third.refresh()).await.refused(400, "invalid_grant");
+    }
+
+    /// T-24: after 180 days the connection ends however much it was used, and no access token outlives it.
+    async fn refresh_ends_absolutely(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let mut tokens = client.connect().await;
+        for _ in 0..8 {
+            server.advance(20 * DAY).await;
+            tokens = client.refresh(tokens.refresh()).await.tokens();
+        }
+        server.advance(20 * DAY - 100).await;
+        let last = client.refresh(tokens.refresh()).await.tokens();
+        assert_eq!(last.expires_in, 100);
+        assert!(client.is_let_in(&last.access).await);
+        server.advance(100).await;
+        client.refresh(last.refresh()).await.refused(400, "invalid_grant");
+        client.refresh(tokens.refresh()).await.refused(400, "invalid_grant");
+    }
+
+    /// T-24: turning refresh off ends refreshing for tokens that are out already, with a plain word.
+    async fn refresh_can_be_turned_off(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        let off = [("PORTCULLIS__TOKENS__REFRESH", "false")];
+        let replica = server.replica(&off).await;
+        client.turned_to(&replica).refresh(tokens.refresh()).await.refused(400, "unsupported_grant_type");
+        let metadata = http().get(format!("{}/.well-known/oauth-authorization-server", replica.address));
+        let metadata: serde_json::Value = metadata.send().await.unwrap().json().await.unwrap();
+        assert_eq!(metadata["grant_types_supported"], serde_json::json!(["authorization_code"]));
+    }
+
+    /// T-25: confidential clients authenticate to refresh, too.
+    async fn a_confidential_client_must_authenticate_to_refresh(database) {
+        let server = TestServer::start(database).await;
+        for method in ["client_secret_basic", "client_secret_post"] {
+            let client = Connector::confidential(&server, method).await;
+            let tokens = client.connect().await;
+            let id = [("client_id", client.client_id.as_str())];
+            refresh_with(&client, tokens.refresh(), &id).await.refused(401, "invalid_client");
+            let wrong = [("client_id", client.client_id.as_str()), ("client_secret", "pcs_wrong")];
+            refresh_with(&client, tokens.refresh(), &wrong).await.refused(401, "invalid_client");
+            assert_eq!(client.refresh(tokens.refresh()).await.status, StatusCode::OK);
+        }
+    }
+}
