@@ -90,7 +90,9 @@ pub(crate) async fn durability(url: &str) -> String {
             .fetch_one(&mut connection)
             .await
             .unwrap();
-    format!("PostgreSQL {version} on the same machine, fsync {fsync}.")
+    let warning =
+        if fsync == "on" { "" } else { ": its commits last until the next power cut, and its ratios say little" };
+    format!("PostgreSQL {version} on the same machine, fsync {fsync}{warning}.")
 }
 
 /// A worker with rows of its own.
@@ -149,10 +151,10 @@ pub(crate) async fn run(url: &str, rows: &str) {
 
 impl Worker {
     async fn new(pool: Pool, number: usize) -> Self {
-        let mut worker =
-            Self { pool, number, count: 0, user: "".into(), client: "".into(), grant: "".into(), last: "".into() };
-        (worker.user, worker.client, worker.grant) = (worker.id("usr_"), worker.id("pc_"), worker.id("grt_"));
-        worker.last = worker.id("");
+        let none = String::new;
+        let mut worker = Self { pool, number, count: 0, user: none(), client: none(), grant: none(), last: none() };
+        (worker.user, worker.client) = (worker.id("usr_"), worker.id("pc_"));
+        (worker.grant, worker.last) = (worker.id("grt_"), worker.id(""));
         let Self { user, client, grant, last, .. } = &worker;
         transact!(&worker.pool, |tx| {
             execute!(

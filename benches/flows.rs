@@ -106,7 +106,8 @@ impl Work for Refresh {
             ("client_id", &person.client_id),
         ];
         let request = post(person.address, "/token", "", FORM, &form(&params));
-        person.refresh_token = person.connection.send(&request).await.expect(200).member("refresh_token").to_owned();
+        let answer = person.connection.send(&request).await.expect(200);
+        answer.member("refresh_token").clone_into(&mut person.refresh_token);
     }
 }
 
@@ -189,8 +190,8 @@ impl Person {
         ];
         let request = post(self.address, "/token", "", FORM, &form(&params));
         let answer = self.connection.send(&request).await.expect(200);
-        self.access_token = answer.member("access_token").to_owned();
-        self.refresh_token = answer.member("refresh_token").to_owned();
+        answer.member("access_token").clone_into(&mut self.access_token);
+        answer.member("refresh_token").clone_into(&mut self.refresh_token);
     }
 
     fn cookie_header(&self) -> String {
