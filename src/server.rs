@@ -75,23 +75,20 @@ pub fn router(app: &App) -> Router {
     let protected = Router::new().merge(both(&paths.mcp, any(mcp::handle))).with_state(state.clone());
     // A5: some clients send MCP to the bare origin; people who open it get the start page.
     let root = Router::new().route("/", post(mcp::handle).with_state(state));
-    // Before the layer: set after it, the answer to other methods would be put in the place of the layered one,
-    // and preflights would end there.
     let api = api
+        .method_not_allowed_fallback(other_method)
         .with_state(app.clone())
         .merge(protected)
         .merge(root)
-        .method_not_allowed_fallback(other_method)
         .layer(cors());
     Router::new()
         .route("/", get(account::landing))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .merge(pages)
+        .merge(pages.method_not_allowed_fallback(other_method))
         .with_state(app.clone())
         .merge(api)
         .fallback(nothing_here)
-        .method_not_allowed_fallback(other_method)
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
 }
 

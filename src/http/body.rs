@@ -1,8 +1,10 @@
 //! Reading request bodies: bounded, and only of the media type that the endpoint takes.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderMap, header};
 
 use super::respond::Rejection;
@@ -11,13 +13,60 @@ use crate::oauth::params::Params;
 
 /// Who needs longer for the few bytes that are read here holds the connection on purpose.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// So much of a body that is too large is read and thrown away, so that its sender gets to read the answer: a
+/// connection that is closed on somebody who writes takes the answer with it.
+const DRAIN: usize = 8 << 20;
 
-/// Reads a whole body of at most `limit` bytes.
-pub(crate) async fn bytes(body: Body, limit: usize) -> Result<Bytes, Rejection> {
-    match tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await {
-        Ok(read) => read.map_err(|_| Rejection::TooLarge { limit }),
-        Err(_) => Err(Refusal::invalid_request("the body did not arrive in time").into()),
-    }
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It is larger than the limit.
+    TooLarge,
+    /// It ended before it was complete.
+    BrokenOff,
+    /// It did not arrive in time.
+    TooSlow,
+}
+
+/// Reads a whole body of at most `limit` bytes, whatever length it claims to have.
+pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, Unread> {
+    let mut body = pin!(body);
+    let read = async {
+        // Nearly all bodies come in one piece: that one is used as it is.
+        let mut first = Bytes::new();
+        let mut all = Vec::new();
+        let mut length = 0_usize;
+        while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+            let Ok(data) = frame.map_err(|_| Unread::BrokenOff)?.into_data() else { continue };
+            length = length.saturating_add(data.len());
+            if length > limit.saturating_add(DRAIN) {
+                break;
+            } else if length > limit || data.is_empty() {
+                continue;
+            } else if first.is_empty() {
+                first = data;
+            } else {
+                if all.is_empty() {
+                    all.extend_from_slice(&first);
+                }
+                all.extend_from_slice(&data);
+            }
+        }
+        if length > limit {
+            return Err(Unread::TooLarge);
+        }
+        Ok(if all.is_empty() { first } else { all.into() })
+    };
+    tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(Unread::TooSlow))
+}
+
+/// The same, with the trouble in the form of a JSON endpoint.
+async fn bytes(body: Body, limit: usize) -> Result<Bytes, Rejection> {
+    collect(body, limit).await.map_err(|unread| match unread {
+        Unread::TooLarge => Rejection::TooLarge { limit },
+        Unread::BrokenOff => Refusal::invalid_request("the body broke off").into(),
+        Unread::TooSlow => Refusal::invalid_request("the body did not arrive in time").into(),
+    })
 }
 
 /// The parameters of a form body (RFC 6749 Appendix B). A `charset` parameter is ignored, another media type

@@ -1,15 +1,12 @@
 //! The endpoint: leads a request past the checks to the tools, and says what each check costs it.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
 use super::answer::Refused;
@@ -23,6 +20,7 @@ use super::tools::whoami::Directory;
 use super::tools::{ToolSettings, Toolbox};
 use super::transport::Transport;
 use crate::crypto::keys::KeyRing;
+use crate::http::body::{Unread, collect};
 use crate::library::Library;
 use crate::model::time::{Clock, Timestamp};
 use crate::oauth::challenge::Challenge;
@@ -30,9 +28,6 @@ use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
 use crate::oauth::scope::Scope;
 use crate::revocations::Revocations;
-
-/// How long a body that is too large is read on for its sender's sake.
-const DISCARDING: Duration = Duration::from_secs(5);
 
 /// What the endpoint is made of.
 pub(crate) struct McpSettings {
@@ -136,7 +131,7 @@ impl Inner {
         }
         check_content_type(&parts.headers)?;
         let media = Media::accepted_by(&parts.headers)?;
-        let body = read(body, &parts.headers, self.body_limit).await?;
+        let body = read(body, self.body_limit).await?;
         let envelope = Envelope::parse(&body)?;
         // S-03: the token ends here. Neither tools nor log lines further in can pass on what they don't have.
         parts.headers.remove(AUTHORIZATION);
@@ -167,50 +162,13 @@ impl Inner {
     }
 }
 
-/// Reads the body, at most `limit` bytes of it, whatever length it claims to have.
-async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Refused> {
-    let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if claimed.is_some_and(|claimed| claimed > limit as u64) {
-        discard(&mut body, limit).await;
-        return Err(Refused::too_large(limit));
-    }
-    // Nearly all bodies come in one piece: that one is used as it is.
-    let mut first = Bytes::new();
-    let mut all = Vec::new();
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(|error| {
-            tracing::debug!(%error, "a request body broke off");
-            Refused::http(StatusCode::BAD_REQUEST, "invalid_request", "The request body broke off.")
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
-        if data.len() > limit.saturating_sub(first.len().max(all.len())) {
-            discard(&mut body, limit).await;
-            return Err(Refused::too_large(limit));
+/// Reads the body, or says in this endpoint's form why not.
+async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
+    collect(body, limit).await.map_err(|unread| match unread {
+        Unread::TooLarge => Refused::too_large(limit),
+        Unread::BrokenOff => Refused::http(StatusCode::BAD_REQUEST, "invalid_request", "The request body broke off."),
+        Unread::TooSlow => {
+            Refused::http(StatusCode::REQUEST_TIMEOUT, "invalid_request", "The request body did not arrive in time.")
         }
-        if first.is_empty() && all.is_empty() {
-            first = data;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&first);
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-    Ok(if all.is_empty() { first } else { all.into() })
-}
-
-/// Reads on without keeping anything, for a while: a connection that is closed while its client still sends is
-/// reset, and the client never gets to read why.
-async fn discard(body: &mut Body, limit: usize) {
-    let mut left = limit.saturating_mul(2);
-    let reading = async {
-        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    // Too slow or too much is cut off after all.
-    let _ = tokio::time::timeout(DISCARDING, reading).await;
+    })
 }
