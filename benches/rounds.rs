@@ -8,9 +8,9 @@ use tokio::task::LocalSet;
 use crate::process::{Ceiling, Process};
 
 /// How many pairs.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 /// How long each side runs in a round.
-const SPAN: Duration = Duration::from_secs(1);
+const SPAN: Duration = Duration::from_millis(600);
 /// How long each side runs before the first round counts.
 const WARM_UP: Duration = Duration::from_millis(400);
 
@@ -162,7 +162,7 @@ impl std::fmt::Display for Row {
         let (own, ceiling) = (&self.own, &self.ceiling);
         write!(
             f,
-            "| {} | **{:.2}** | {aim} | {:.2} … {:.2} | {:.0} | {:.0} | {:.3} | {:.3} |",
+            "| {} | **{:.2}** | {aim} | {:.2} … {:.2} | {:.0} | {:.0} | {:.4} | {:.4} |",
             self.name,
             self.ratio,
             self.lowest,

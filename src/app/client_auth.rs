@@ -23,8 +23,9 @@ struct Credentials {
     secrets: Vec<Secret>,
 }
 
-/// Authenticates the client of a request. `fallback` finds the client of a request that names none: some send
-/// a refresh token and nothing else (I6), which is enough for a public client, whose id proves nothing anyway.
+/// Authenticates the client of a request. `owner` is the client that the request's token belongs to, if
+/// that was just read: it need not be read again, and it is the client of a request that names none. Some send a
+/// refresh token and nothing else (I6), which is enough for a public client, whose id proves nothing anyway.
 ///
 /// # Errors
 /// `invalid_request` for two methods at once, `invalid_client` (401) for an unknown client or a wrong proof.
@@ -32,7 +33,7 @@ pub(crate) async fn authenticate(
     app: &App,
     headers: &HeaderMap,
     params: &Params,
-    fallback: Option<ClientId>,
+    owner: Option<Client>,
 ) -> Result<Client, Rejection> {
     let credentials = credentials(headers, params)?;
     let by_header = headers.contains_key(header::AUTHORIZATION);
@@ -41,14 +42,18 @@ pub(crate) async fn authenticate(
         if by_header { Rejection::RefusedBasic(refusal) } else { Rejection::Refused(refusal) }
     };
     let named = credentials.client_id.is_some();
-    let Some(client_id) = credentials.client_id.clone().map(ClientId::new).or(fallback) else {
+    let client_id = credentials.client_id.clone().map(ClientId::new);
+    let Some(client_id) = client_id.or_else(|| owner.as_ref().map(|owner| owner.id.clone())) else {
         return Err(refuse(
             "client_id is missing; send it in the body, or id and secret with HTTP Basic",
             String::new(),
         ));
     };
-    let found = app.store.find_client(&client_id).await?.filter(|client| client.deleted_at.is_none());
-    let Some(client) = found else {
+    let found = match owner {
+        Some(owner) if owner.id == client_id => Some(owner),
+        Some(_) | None => app.store.find_client(&client_id).await?,
+    };
+    let Some(client) = found.filter(|client| client.deleted_at.is_none()) else {
         let text = "this client is not registered here; register again";
         return Err(refuse(text, format!("client {client_id:?} is unknown")));
     };

@@ -10,6 +10,7 @@ use crate::app::client_auth::authenticate;
 use crate::crypto::jwt::{TokenRefusal, verify};
 use crate::http::body;
 use crate::http::respond::Rejection;
+use crate::model::client::Client;
 use crate::model::id::{ClientId, GrantId};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
@@ -26,15 +27,15 @@ async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
     let now = app.clock.now();
     let token = params.required("token")?;
     let found = find(app, token, now).await?;
-    let fallback = found.as_ref().map(|(_, client_id)| client_id.clone());
-    let client = authenticate(app, &parts.headers, &params, fallback).await?;
+    let owner = found.as_ref().map(|(_, client)| client.clone());
+    let client = authenticate(app, &parts.headers, &params, owner).await?;
     if let Some((grant, owner)) = found {
         // RFC 7009 §2.1: only the client that the token was issued to; others learn nothing and change nothing.
-        if owner == client.id {
+        if owner.id == client.id {
             let ended = app.store.revoke_grant(&grant, "revoked by the client", now).await?;
             tracing::info!(client = %client.id, %grant, ended, "revoked");
         } else {
-            tracing::warn!(client = %client.id, %owner, "tried to revoke another client's token");
+            tracing::warn!(client = %client.id, owner = %owner.id, "tried to revoke another client's token");
         }
     }
     // RFC 7009 §2.2: also for a token that is unknown or dead.
@@ -42,12 +43,15 @@ async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
 }
 
 /// The grant that a token is from, and its client. The hint is not needed: the two kinds look different.
-async fn find(app: &App, token: &str, now: Timestamp) -> Result<Option<(GrantId, ClientId)>, Rejection> {
+async fn find(app: &App, token: &str, now: Timestamp) -> Result<Option<(GrantId, Client)>, Rejection> {
     if let Some(stored) = app.store.find_refresh_token(&Secret::presented(token).hash()).await? {
-        return Ok(Some((stored.grant.id, stored.grant.client_id)));
+        return Ok(Some((stored.grant.id, stored.client)));
     }
     match verify(token, &app.keys, &app.issuer, &app.resource, now) {
-        Ok(claims) => Ok(Some((GrantId::new(claims.grant), ClientId::new(claims.client_id)))),
+        Ok(claims) => {
+            let client = app.store.find_client(&ClientId::new(claims.client_id)).await?;
+            Ok(client.map(|client| (GrantId::new(claims.grant), client)))
+        }
         Err(
             TokenRefusal::Malformed
             | TokenRefusal::UnknownKey

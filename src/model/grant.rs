@@ -1,5 +1,6 @@
 //! Grants, the codes that they begin with and the refresh tokens that keep them going.
 
+use super::client::Client;
 use super::id::{ClientId, GrantId, UserId};
 use super::time::Timestamp;
 use crate::oauth::error::{ErrorCode, Refusal};
@@ -75,11 +76,13 @@ pub fn check_resource(granted: &Resource, asked: &[String]) -> Result<(), Refusa
     granted.select(&asked.iter().map(String::as_str).collect::<Vec<_>>()).map(|_| ())
 }
 
-/// A refresh token with the grant that it belongs to.
+/// A refresh token with the grant that it belongs to, and the client of both.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     /// The grant.
     pub grant: Grant,
+    /// Its client.
+    pub client: Client,
     /// When this token dies unless used.
     pub expires_at: Timestamp,
     /// When it was first used.

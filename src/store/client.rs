@@ -30,7 +30,7 @@ pub struct NewRegistration {
 const MAX_REGISTRATION_TOKENS: i64 = 20;
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     id: ClientId,
     name: Option<String>,
     uri: Option<String>,
@@ -94,6 +94,8 @@ macro_rules! client_columns {
          c.grant_types, c.scope, c.secret_hash, c.shared, c.registered_at, c.first_used_at, c.deleted_at"
     };
 }
+
+pub(super) use client_columns;
 
 impl Store {
     /// Remembers a registration and returns the id that it got: its own, or that of the public client with the

@@ -1,5 +1,6 @@
 //! `token_grant` and `refresh_token`.
 
+use super::client::{Row as ClientRow, client_columns};
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::grant::{Grant, RefreshToken, Rotation};
 use crate::model::id::{ClientId, GrantId, UserId};
@@ -44,15 +45,17 @@ pub struct Connection {
 
 #[derive(sqlx::FromRow)]
 struct RefreshRow {
-    id: GrantId,
+    grant_id: GrantId,
     user_id: UserId,
     client_id: ClientId,
-    scope: String,
+    grant_scope: String,
     resource: String,
     authenticated_at: Timestamp,
     grant_expires_at: Timestamp,
     expires_at: Timestamp,
     used_at: Option<Timestamp>,
+    #[sqlx(flatten)]
+    client: ClientRow,
 }
 
 #[derive(sqlx::FromRow)]
@@ -66,30 +69,34 @@ struct ConnectionRow {
 }
 
 impl Store {
-    /// The refresh token with this digest and its grant, whatever state they are in.
+    /// The refresh token with this digest, its grant and its client, whatever state they are in: all that a
+    /// refresh has to know, in one look.
     ///
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_refresh_token(&self, hash: &SecretHash) -> Result<Option<RefreshToken>, StoreError> {
-        let row: Option<RefreshRow> = read!(self, |db| sqlx::query_as(
-            "select g.id, g.user_id, g.client_id, g.scope, g.resource, g.authenticated_at,
-                    g.expires_at as grant_expires_at, r.expires_at, r.used_at
-             from refresh_token r join token_grant g on g.id = r.grant_id where r.token_hash = $1"
-        )
+        let row: Option<RefreshRow> = read!(self, |db| sqlx::query_as(concat!(
+            "select g.id as grant_id, g.user_id, g.client_id, g.scope as grant_scope, g.resource, g.authenticated_at,
+                    g.expires_at as grant_expires_at, r.expires_at, r.used_at, ",
+            client_columns!(),
+            " from refresh_token r join token_grant g on g.id = r.grant_id join client c on c.id = g.client_id
+              where r.token_hash = $1"
+        ))
         .bind(hash)
         .fetch_optional(db)
         .await)?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(RefreshToken {
             grant: Grant {
-                id: row.id,
+                id: row.grant_id,
                 user_id: row.user_id,
                 client_id: row.client_id,
-                scope: Scope::try_from(row.scope).map_err(|error| StoreError::corrupt("grant", error))?,
+                scope: Scope::try_from(row.grant_scope).map_err(|error| StoreError::corrupt("grant", error))?,
                 resource: Resource::from_canonical(row.resource),
                 authenticated_at: row.authenticated_at,
                 expires_at: row.grant_expires_at,
             },
+            client: row.client.try_into()?,
             expires_at: row.expires_at,
             used_at: row.used_at,
         }))

@@ -13,7 +13,6 @@ use crate::app::client_auth::authenticate;
 use crate::http::address::Network;
 use crate::http::body;
 use crate::http::respond::{Rejection, json};
-use crate::model::id::ClientId;
 use crate::model::secret::Secret;
 use crate::oauth::error::Refusal;
 use crate::oauth::scope::Scope;
@@ -51,22 +50,19 @@ async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
     let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;
     let now = app.clock.now();
     let request = TokenRequest::parse(&params, app.config.tokens.refresh);
-    let fallback = match &request {
-        Ok(TokenRequest::RefreshToken(refresh)) if params.first("client_id").is_none() => {
-            owner_of(app, &refresh.refresh_token).await?
+    // Read once for both: whose the token is, and what becomes of it.
+    let stored = match &request {
+        Ok(TokenRequest::RefreshToken(refresh)) => {
+            app.store.find_refresh_token(&Secret::presented(&refresh.refresh_token).hash()).await?
         }
-        _ => None,
+        Ok(TokenRequest::AuthorizationCode(_)) | Err(_) => None,
     };
-    let client = authenticate(app, &parts.headers, &params, fallback).await?;
+    let owner = stored.as_ref().map(|stored| stored.client.clone());
+    let client = authenticate(app, &parts.headers, &params, owner).await?;
     match request? {
         TokenRequest::AuthorizationCode(request) => authorization_code::redeem(app, &client, &request, now).await,
-        TokenRequest::RefreshToken(request) => refresh_token::rotate(app, &client, &request, now).await,
+        TokenRequest::RefreshToken(request) => refresh_token::rotate(app, &client, &request, stored, now).await,
     }
-}
-
-async fn owner_of(app: &App, refresh_token: &str) -> Result<Option<ClientId>, Rejection> {
-    let stored = app.store.find_refresh_token(&Secret::presented(refresh_token).hash()).await?;
-    Ok(stored.map(|stored| stored.grant.client_id))
 }
 
 fn respond(access: &AccessToken, scope: &Scope, refresh: Option<&Secret>) -> Result<Response, Rejection> {

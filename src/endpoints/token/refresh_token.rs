@@ -6,7 +6,7 @@ use super::respond;
 use crate::app::App;
 use crate::http::respond::Rejection;
 use crate::model::client::Client;
-use crate::model::grant::{Rotation, check_resource};
+use crate::model::grant::{RefreshToken, Rotation, check_resource};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::oauth::token::{RefreshRequest, narrow};
@@ -16,11 +16,11 @@ pub(super) async fn rotate(
     app: &App,
     client: &Client,
     request: &RefreshRequest,
+    stored: Option<RefreshToken>,
     now: Timestamp,
 ) -> Result<Response, Rejection> {
     let presented = Secret::presented(&request.refresh_token);
     let old = presented.hash();
-    let stored = app.store.find_refresh_token(&old).await?;
     let Some(stored) = stored.filter(|stored| stored.grant.client_id == client.id) else {
         return Err(Rotation::Unknown.refusal().into());
     };
