@@ -149,8 +149,15 @@ pub(crate) async fn run(url: &str, rows: &str) {
 
 impl Worker {
     async fn new(pool: Pool, number: usize) -> Self {
-        let mut worker =
-            Self { pool, number, count: 0, user: "".into(), client: "".into(), grant: "".into(), last: "".into() };
+        let mut worker = Self {
+            pool,
+            number,
+            count: 0,
+            user: String::new(),
+            client: String::new(),
+            grant: String::new(),
+            last: String::new(),
+        };
         (worker.user, worker.client, worker.grant) = (worker.id("usr_"), worker.id("pc_"), worker.id("grt_"));
         worker.last = worker.id("");
         let Self { user, client, grant, last, .. } = &worker;
