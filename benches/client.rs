@@ -69,8 +69,12 @@ impl Connection {
         self.stream.write_all(request).await.unwrap();
         self.buffer.clear();
         let (head_end, end) = loop {
-            let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
-            assert!(read > 0, "{} closed the connection: {}", self.address, String::from_utf8_lossy(&self.buffer));
+            assert!(
+                self.stream.read_buf(&mut self.buffer).await.unwrap() != 0,
+                "{} closed the connection: {}",
+                self.address,
+                String::from_utf8_lossy(&self.buffer)
+            );
             if let Some(ends) = ends(&self.buffer) {
                 break ends;
             }

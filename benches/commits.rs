@@ -151,10 +151,17 @@ pub(crate) async fn run(url: &str, rows: &str) {
 
 impl Worker {
     async fn new(pool: Pool, number: usize) -> Self {
-        let none = String::new;
-        let mut worker = Self { pool, number, count: 0, user: none(), client: none(), grant: none(), last: none() };
-        (worker.user, worker.client) = (worker.id("usr_"), worker.id("pc_"));
-        (worker.grant, worker.last) = (worker.id("grt_"), worker.id(""));
+        let mut worker = Self {
+            pool,
+            number,
+            count: 0,
+            user: String::new(),
+            client: String::new(),
+            grant: String::new(),
+            last: String::new(),
+        };
+        (worker.user, worker.client, worker.grant) = (worker.id("usr_"), worker.id("pc_"), worker.id("grt_"));
+        worker.last = worker.id("");
         let Self { user, client, grant, last, .. } = &worker;
         transact!(&worker.pool, |tx| {
             execute!(

@@ -93,17 +93,15 @@ pub fn sign(claims: &AccessTokenClaims, keys: &KeyRing, now: Timestamp) -> Resul
     jsonwebtoken::encode(&header, claims, &key.signer).map_err(|_| SigningFailed)
 }
 
-/// Judges a received text: type, key, algorithm, signature, issuer, audience, time, in this order, so that
-/// only holders of something that we signed learn what is wrong with it (RFC 9068 §4, RFC 8725 §3).
+/// Judges a received text by all but its time: for what may be said about a token whose time is over.
 ///
 /// # Errors
-/// The first rule that is broken.
-pub fn verify(
+/// As [`verify`], without the two about time.
+pub fn verify_signed(
     unverified: &str,
     keys: &KeyRing,
     issuer: &Issuer,
     resource: &Resource,
-    now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenRefusal> {
     let header = jsonwebtoken::decode_header(unverified).map_err(|_| TokenRefusal::Malformed)?;
     // RFC 9068 §4: an id token or any other JWT of ours is not an access token.
@@ -129,6 +127,22 @@ pub fn verify(
     if claims.aud != resource.as_str() {
         return Err(TokenRefusal::WrongAudience { got: claims.aud, expected: resource.to_string() });
     }
+    Ok(claims)
+}
+
+/// Judges a received text: type, key, algorithm, signature, issuer, audience, time, in this order, so that
+/// only holders of something that we signed learn what is wrong with it (RFC 9068 §4, RFC 8725 §3).
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn verify(
+    unverified: &str,
+    keys: &KeyRing,
+    issuer: &Issuer,
+    resource: &Resource,
+    now: Timestamp,
+) -> Result<AccessTokenClaims, TokenRefusal> {
+    let claims = verify_signed(unverified, keys, issuer, resource)?;
     if claims.exp.saturating_add(LEEWAY_SECONDS) <= now.0 {
         return Err(TokenRefusal::Expired);
     }

@@ -1,7 +1,7 @@
 //! Reading request bodies: bounded, and only of the media type that the endpoint takes.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
@@ -13,9 +13,9 @@ use crate::oauth::params::Params;
 
 /// Who needs longer for the few bytes that are read here holds the connection on purpose.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So much of a body that is too large is read and thrown away, so that its sender gets to read the answer: a
-/// connection that is closed on somebody who writes takes the answer with it.
-const DRAIN: usize = 8 << 20;
+/// So much of a body that is too large, and for so long, is read and thrown away, so that its sender gets to read
+/// the answer: a connection that is closed on somebody who writes takes the answer with it.
+const DRAIN: (usize, Duration) = (8 << 20, Duration::from_secs(1));
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,35 +29,61 @@ pub(crate) enum Unread {
 }
 
 /// Reads a whole body of at most `limit` bytes, whatever length it claims to have.
-pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, Unread> {
-    let mut body = pin!(body);
-    let read = async {
-        // Nearly all bodies come in one piece: that one is used as it is.
-        let mut first = Bytes::new();
-        let mut all = Vec::new();
-        let mut length = 0_usize;
-        while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-            let Ok(data) = frame.map_err(|_| Unread::BrokenOff)?.into_data() else { continue };
-            length = length.saturating_add(data.len());
-            if length > limit.saturating_add(DRAIN) {
-                break;
-            } else if length > limit || data.is_empty() {
-                continue;
-            } else if first.is_empty() {
-                first = data;
-            } else {
-                if all.is_empty() {
-                    all.extend_from_slice(&first);
-                }
-                all.extend_from_slice(&data);
+pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+    let outcome = if body.size_hint().lower() > limit as u64 {
+        Err(Unread::TooLarge)
+    } else {
+        tokio::time::timeout(PATIENCE, read(&mut body, limit)).await.unwrap_or(Err(Unread::TooSlow))
+    };
+    if outcome == Err(Unread::TooLarge) {
+        let (most, patience) = DRAIN;
+        let drained = async {
+            let mut length = 0;
+            while let Some(Ok(data)) = next(&mut body).await
+                && length < most
+            {
+                length += data.len();
             }
-        }
-        if length > limit {
+        };
+        // Drained or not, the answer is the same.
+        let _ = tokio::time::timeout(patience, drained).await;
+    }
+    outcome
+}
+
+async fn read(body: &mut Body, limit: usize) -> Result<Bytes, Unread> {
+    // Nearly all bodies come in one piece: that one is used as it is.
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    while let Some(data) = next(body).await {
+        let data = data?;
+        if data.len() > limit.saturating_sub(first.len().max(all.len())) {
             return Err(Unread::TooLarge);
         }
-        Ok(if all.is_empty() { first } else { all.into() })
-    };
-    tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(Unread::TooSlow))
+        if first.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// The next piece of a body; trailers are no pieces.
+async fn next(body: &mut Body) -> Option<Result<Bytes, Unread>> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
+            Err(_) => return Some(Err(Unread::BrokenOff)),
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+        }
+    }
 }
 
 /// The same, with the trouble in the form of a JSON endpoint.

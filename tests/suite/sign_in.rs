@@ -189,8 +189,13 @@ on_both_databases! {
         }
         let mut expected = None;
         // In turns, so that a busy moment of the machine hits all alike; the quickest of several counts, because
-        // other work only adds.
-        for _ in 0..6 {
+        // other work only adds. On a busy machine it takes more turns until the quickest is quick.
+        for turn in 0..40 {
+            let known = tries[0].4;
+            // Without the work it would be a tenth.
+            if turn >= 6 && tries.iter().all(|(.., took)| *took > known / 4) {
+                break;
+            }
             for (name, browser, action, fields, took) in &mut tries {
                 let began = Instant::now();
                 let answer = browser.send(Method::POST, action, Some(fields)).await;
@@ -206,7 +211,6 @@ on_both_databases! {
         }
         let known = tries[0].4;
         for (name, .., took) in &tries {
-            // Without the work it would be a tenth.
             assert!(*took > known / 4, "{name:?}: {took:?}, a known name: {known:?}");
         }
     }
