@@ -99,8 +99,8 @@ pub(super) use client_columns;
 
 impl Store {
     /// Remembers a registration and returns the id that it got: its own, or that of the public client with the
-    /// very same metadata, which is marked as shared then. Racing identical registrations meet at the unique
-    /// fingerprint.
+    /// very same metadata, which is marked as shared and counts as registered now. Racing identical registrations
+    /// meet at the unique fingerprint.
     ///
     /// # Errors
     /// When the database fails.
@@ -112,7 +112,7 @@ impl Store {
                 "insert into client (id, name, uri, software_id, software_version, application_type, redirect_uris,
                      auth_method, grant_types, scope, secret_hash, fingerprint, shared, registered_at)
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13)
-                 on conflict (fingerprint) do update set shared = true
+                 on conflict (fingerprint) do update set shared = true, registered_at = excluded.registered_at
                  returning id",
             )
             .bind(&new.id)
