@@ -27,6 +27,8 @@ pub(super) enum Command {
     Master,
 }
 
+const RACED: &str = "another process has just rotated the key; nothing was done";
+
 pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError> {
     let (config, _) = with_master_key(config)?;
     let store = open(&config).await?;
@@ -55,11 +57,13 @@ pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError
                 .map_err(|error| CliError::Build(error.into()))?;
             if emergency {
                 key.active_at = now;
-                store.replace_signing_keys(&key).await?;
+                if !store.replace_signing_keys(&key).await? {
+                    return Err(CliError::Other(RACED.to_owned()));
+                }
                 return say(&format!("Signing key {} is in force; all older keys are gone.", key.kid));
             }
             if !store.insert_signing_key(&key).await? {
-                return Err(CliError::Other("another process has just rotated the key; nothing was done".to_owned()));
+                return Err(CliError::Other(RACED.to_owned()));
             }
             say(&format!("Signing key {} is published and signs from {} (unix seconds).", key.kid, key.active_at.0))
         }

@@ -6,7 +6,7 @@
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
@@ -32,11 +32,7 @@ pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response
 
 async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     let (parts, body) = request.into_parts();
-    let params = if parts.method == Method::POST {
-        body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(unreadable)?
-    } else {
-        Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).map_err(|refusal| unreadable(refusal.into()))?
-    };
+    let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(unreadable)?;
     let now = app.clock.now();
     match params.first("authorization") {
         Some(id) if params.first("client_id").is_none() => {

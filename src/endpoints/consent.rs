@@ -12,7 +12,6 @@ use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
-use crate::oauth::params::Params;
 use crate::oauth::redirect_uri::Destination;
 use crate::oauth::scope::Scope;
 
@@ -25,12 +24,7 @@ pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response
 async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
-    let posted = parts.method == Method::POST;
-    let params = if posted {
-        body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?
-    } else {
-        Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default()
-    };
+    let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
     let authorization = browser::authorization(app, &parts.headers, params.first("authorization"), now).await?;
     let back = step(&app.paths.authorize, &authorization.id);
     let (None, Some(visitor)) = (&authorization.decision, signed_in(app, &parts.headers, now).await?) else {
@@ -39,7 +33,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     let consents =
         app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
     let scope = authorization.scope_for(&consents, &app.offer.default_scope);
-    if !posted {
+    if parts.method != Method::POST {
         return ask(app, &authorization, &visitor, &scope, now).await;
     }
     let csrf = params.first("csrf").unwrap_or_default();

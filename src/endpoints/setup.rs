@@ -26,19 +26,14 @@ pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response
 async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
-    let posted = parts.method == Method::POST;
-    let params = if posted {
-        body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?
-    } else {
-        Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default()
-    };
+    let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
     let link = Secret::presented(params.first("token").unwrap_or_default());
     // The link makes the first account. Where one was made on the command line meanwhile, it makes no other
     // administrator.
     if !app.store.is_setup_link(&link.hash(), now).await? || app.store.has_users().await? {
         return Err(dead_link());
     }
-    if !posted {
+    if parts.method != Method::POST {
         return Ok(show(app, &parts.headers, &link, &params, Vec::new(), StatusCode::OK));
     }
     let cookie = app.cookies.read(&parts.headers, SecretKind::Browser).map(|secret| secret.hash());

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::http::{HeaderMap, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
 
 use super::respond::Rejection;
 use crate::oauth::error::{ErrorCode, Refusal};
@@ -107,6 +108,14 @@ pub(crate) async fn form(headers: &HeaderMap, body: Body, limit: usize) -> Resul
         .into());
     }
     Ok(Params::parse(&bytes(body, limit).await?)?)
+}
+
+/// The parameters of a page's address, or of the form that it posts.
+pub(crate) async fn params(parts: &Parts, body: Body, limit: usize) -> Result<Params, Rejection> {
+    if parts.method == Method::POST {
+        return form(&parts.headers, body, limit).await;
+    }
+    Ok(Params::parse(parts.uri.query().unwrap_or_default().as_bytes())?)
 }
 
 /// A JSON body.

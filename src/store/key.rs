@@ -4,6 +4,23 @@ use super::{Store, StoreError, read, transact, write};
 use crate::model::key::StoredKey;
 use crate::model::time::Timestamp;
 
+macro_rules! insert_key {
+    ($db:expr, $key:expr) => {
+        sqlx::query(
+            "insert into signing_key (kid, generation, algorithm, sealed, created_at, active_at)
+             values ($1, $2, $3, $4, $5, $6) on conflict (generation) do nothing",
+        )
+        .bind(&$key.kid)
+        .bind($key.generation)
+        .bind(&$key.algorithm)
+        .bind(&$key.sealed)
+        .bind($key.created_at)
+        .bind($key.active_at)
+        .execute($db)
+        .await
+    };
+}
+
 impl Store {
     /// All keys, oldest first.
     ///
@@ -22,44 +39,23 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_signing_key(&self, key: &StoredKey) -> Result<bool, StoreError> {
-        let done = write!(self, |db| sqlx::query(
-            "insert into signing_key (kid, generation, algorithm, sealed, created_at, active_at)
-             values ($1, $2, $3, $4, $5, $6) on conflict (generation) do nothing"
-        )
-        .bind(&key.kid)
-        .bind(key.generation)
-        .bind(&key.algorithm)
-        .bind(&key.sealed)
-        .bind(key.created_at)
-        .bind(key.active_at)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
+        let done = write!(self, |db| insert_key!(db, key).map(|done| done.rows_affected()))?;
         Ok(done == 1)
     }
 
     /// Puts a key in the place of all others at once: for a key that got into wrong hands. Every token signed
-    /// before stops.
+    /// before stops. Tells whether it did: not if a key of the same generation came first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn replace_signing_keys(&self, key: &StoredKey) -> Result<(), StoreError> {
+    pub async fn replace_signing_keys(&self, key: &StoredKey) -> Result<bool, StoreError> {
         transact!(self, |tx| {
             sqlx::query("delete from signing_key where generation < $1").bind(key.generation).execute(&mut *tx).await?;
-            sqlx::query(
-                "insert into signing_key (kid, generation, algorithm, sealed, created_at, active_at)
-                 values ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(&key.kid)
-            .bind(key.generation)
-            .bind(&key.algorithm)
-            .bind(&key.sealed)
-            .bind(key.created_at)
-            .bind(key.active_at)
-            .execute(&mut *tx)
-            .await?;
+            if insert_key!(&mut *tx, key)?.rows_affected() == 0 {
+                return Ok(false);
+            }
         });
-        Ok(())
+        Ok(true)
     }
 
     /// Deletes the keys whose successor has been signing since before `successor_active_before`: no token that

@@ -282,7 +282,7 @@ on_both_databases! {
         assert!(client.is_let_in(&tokens.access).await && there.is_let_in(&tokens.access).await);
         let mut new = successor(&server).await;
         new.active_at = server.now();
-        server.app.store().replace_signing_keys(&new).await.unwrap();
+        assert!(server.app.store().replace_signing_keys(&new).await.unwrap());
         server.advance(0).await;
         replica.advance(0).await;
         assert!(!client.is_let_in(&tokens.access).await && !there.is_let_in(&tokens.access).await);
