@@ -1,0 +1,23 @@
+//! How `doctor` and `simulate` reach a deployment: the same words for both.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::outside::Outside;
+
+#[derive(Debug, Args)]
+pub(super) struct OutsideArgs {
+    /// Trust the certificates in this file (PEM) beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Go through this HTTP proxy
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+}
+
+impl From<OutsideArgs> for Outside {
+    fn from(arguments: OutsideArgs) -> Self {
+        Self { ca_file: arguments.ca_file, proxy: arguments.proxy }
+    }
+}
