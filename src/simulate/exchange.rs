@@ -243,10 +243,7 @@ fn shown_header(name: &str, value: &str) -> (String, String) {
 
 fn shown_body(text: &str) -> String {
     let shown = match serde_json::from_str::<Value>(text) {
-        Ok(mut value) => {
-            shorten_members(&mut value);
-            value.to_string()
-        }
+        Ok(value) => shown_json(text, value),
         Err(_) if text.trim_start().starts_with('<') => "(a page)".to_owned(),
         Err(_) => shown_form(text),
     };
@@ -257,17 +254,33 @@ fn shown_body(text: &str) -> String {
     }
 }
 
-fn shorten_members(value: &mut Value) {
+/// JSON as it was written, order and all: shortened in the text, or, if a secret is spelled there in another way than
+/// usual, written anew.
+fn shown_json(text: &str, mut value: Value) -> String {
+    let mut shown = text.to_owned();
+    let mut usual = true;
+    shorten_members(&mut value, &mut |secret| {
+        let spelled = Value::from(secret).to_string();
+        usual &= shown.contains(&spelled);
+        shown = shown.replace(&spelled, &Value::from(shortened(secret)).to_string());
+    });
+    if usual { shown } else { value.to_string() }
+}
+
+fn shorten_members(value: &mut Value, found: &mut impl FnMut(&str)) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
                 match member {
-                    Value::String(text) if SECRETS.contains(&name.as_str()) => *text = shortened(text),
-                    other => shorten_members(other),
+                    Value::String(text) if SECRETS.contains(&name.as_str()) => {
+                        found(text);
+                        *text = shortened(text);
+                    }
+                    other => shorten_members(other, found),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(shorten_members),
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten_members(item, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -288,6 +301,9 @@ mod tests {
             shown_body(r#"{"a":[{"access_token":"abcdefghij"}],"code":-32001}"#),
             r#"{"a":[{"access_token":"abcdef…"}],"code":-32001}"#
         );
+        // Written in another way than usual, it is shortened all the same; the order stays where it can.
+        assert_eq!(shown_body("{\"token\":\"\\u0061bcdefghij\", \"a\":1}"), r#"{"a":1,"token":"abcdef…"}"#);
+        assert_eq!(shown_body(r#"{"z":1, "token":"abcdefghij", "a":2}"#), r#"{"z":1, "token":"abcdef…", "a":2}"#);
         assert_eq!(shown_header("authorization", "Bearer abcdefghij").1, "Bearer abcdef…");
         assert_eq!(shown_header("location", "https://a/cb?code=abcdefghij").1, "https://a/cb?code=abcdef…");
     }

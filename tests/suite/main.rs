@@ -15,6 +15,7 @@ mod browser;
 mod cli;
 mod connector;
 mod layers;
+mod meddler;
 mod server;
 
 mod authorize;
@@ -28,6 +29,7 @@ mod mcp;
 mod register;
 mod revoke;
 mod sign_in;
+mod simulate;
 mod smoke;
 mod store;
 mod store_lookups;
