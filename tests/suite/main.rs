@@ -19,6 +19,7 @@ mod meddler;
 mod server;
 
 mod authorize;
+mod caddy;
 mod chatgpt;
 mod consent;
 mod discovery;

@@ -8,6 +8,7 @@ use portcullis::outside::Outside;
 use portcullis::simulate::{CannotBegin, IDS, Options, Report, Step, simulate};
 use serde_json::{Value, json};
 
+use crate::cli::Place;
 use crate::connector::Connector;
 use crate::meddler::{Meddler, Passing};
 use crate::on_both_databases;
@@ -384,4 +385,46 @@ async fn what_cannot_begin_is_no_report() {
     assert!(matches!(begin(|own| own.identity = Some(AsksBy::Typed)).await, CannotBegin::NoClientId));
     let missing = begin(|own| own.outside.ca_file = Some(PathBuf::from("no-such-file.pem"))).await;
     assert!(matches!(missing, CannotBegin::Outside(_)));
+}
+
+/// What scripts rely on: 0 when the client connects, 1 when it stops, 2 when nothing could be begun; and the JSON.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_tells_scripts_how_it_went() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let place = Place::new();
+    let mcp = server.mcp();
+    let arguments = |more: &[&'static str]| {
+        let mut all = vec!["simulate", "--as", "chatgpt", mcp.as_str(), "--user", USER, "--password-stdin"];
+        all.extend(more);
+        all
+    };
+    let good = place.run_with_input(&arguments(&["--json"]), PASSWORD);
+    assert_eq!(good.code, Some(0), "{good:?}");
+    let report: Value = serde_json::from_str(&good.out).unwrap();
+    assert_eq!((&report["as"], &report["passed"], &report["url"]), (&json!("chatgpt"), &json!(true), &json!(mcp)));
+    for step in report["steps"].as_array().unwrap() {
+        assert_eq!(step["outcome"], "passed");
+        assert!(step["name"].is_string() && step["needs"].is_string() && step["exchanges"].is_array(), "{step}");
+    }
+
+    let denied = place.run_with_input(&arguments(&["--deny"]), PASSWORD);
+    assert_eq!(denied.code, Some(1), "{denied:?}");
+    assert!(denied.out.contains("✗ Sign-in and consent") && denied.out.contains("ChatGPT (OpenAI) stops at"), "{}", denied.out);
+    // Colour is for terminals.
+    assert!(!denied.out.contains('\u{1b}') && !denied.out.contains(PASSWORD), "{}", denied.out);
+    std::fs::write(place.0.join("password"), format!("{PASSWORD}\n")).unwrap();
+    let from_file = place.run(&["simulate", "--as", "vscode", &mcp, "--user", USER, "--password-file", "password"]);
+    assert_eq!(from_file.code, Some(0), "{from_file:?}");
+
+    let nobody = "http://127.0.0.1:9/mcp";
+    for arguments in [
+        &["simulate", "--as", "chatgpt", nobody, "--user", USER, "--password-stdin"][..],
+        &["simulate", "--as", "netscape", nobody, "--user", USER, "--password-stdin"],
+        &["simulate", "--as", "chatgpt", nobody, "--user", USER],
+        &["simulate", "--as", "chatgpt", nobody, "--user", USER, "--password-file", "missing"],
+    ] {
+        let answer = place.run_with_input(arguments, PASSWORD);
+        assert_eq!(answer.code, Some(2), "{answer:?}");
+        assert!(answer.out.is_empty(), "{answer:?}");
+    }
 }
