@@ -15,6 +15,8 @@ use crate::http::address::Network;
 use crate::http::body;
 use crate::http::page::{Handoff, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, Trouble, see_other};
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::authorization::{Authorization, Step, Visitor};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
@@ -25,21 +27,22 @@ use crate::oauth::params::Params;
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
 /// `GET` and `POST` at the authorization endpoint.
-pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
-    let outcome = serve(&app, request).await;
-    app.edge.page("authorize", outcome)
+pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
+    let outcome = serve(&app, &mut visit, request).await;
+    app.edge.page("authorize", &visit, outcome)
 }
 
-async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
+async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
+    visit.stage = Stage::Authorize;
     let (parts, body) = request.into_parts();
     let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(unreadable)?;
     let now = app.clock.now();
     match params.first("authorization") {
         Some(id) if params.first("client_id").is_none() => {
-            let authorization = browser::authorization(app, &parts.headers, Some(id), now).await?;
-            dispatch(app, &parts.headers, authorization, now).await
+            let authorization = browser::authorization(app, visit, &parts.headers, Some(id), now).await?;
+            dispatch(app, visit, &parts.headers, authorization, now).await
         }
-        _ => begin(app, &parts, &params, now).await,
+        _ => begin(app, visit, &parts, &params, now).await,
     }
 }
 
@@ -54,6 +57,8 @@ fn unreadable(rejection: Rejection) -> PageRejection {
         Rejection::RefusedBasic(_)
         | Rejection::RefusedBearer(_)
         | Rejection::Forbidden(_)
+        | Rejection::NotFound(_)
+        | Rejection::WrongMethod(_)
         | Rejection::TooMany { .. } => ("Your client sent a request that can't be read.".to_owned(), String::new()),
     };
     let to_do = vec!["Tell the maker of your client; this is not something that you did.".to_owned()];
@@ -73,7 +78,16 @@ fn trouble(
 }
 
 /// A new request: whose it is, where the answer may go, what it asks; then it is stored.
-async fn begin(app: &App, parts: &Parts, params: &Params, now: Timestamp) -> Result<Response, PageRejection> {
+async fn begin(
+    app: &App,
+    visit: &mut Visit,
+    parts: &Parts,
+    params: &Params,
+    now: Timestamp,
+) -> Result<Response, PageRejection> {
+    let attempt = app.random.attempt_id();
+    visit.begins(attempt.clone());
+    visit.received(params);
     if let Some(limits) = &app.limits {
         let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
         limits.authorize.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
@@ -90,8 +104,9 @@ async fn begin(app: &App, parts: &Parts, params: &Params, now: Timestamp) -> Res
         Ok(request) => request,
         Err(refusal) => {
             tracing::info!(client = %client.id, error = %refusal, detail = refusal.detail, "authorization request refused");
+            visit.refused(Stage::Authorize, &refusal.to_string(), refusal.detail.as_deref());
             let trusted = client.first_used_at.is_some() || signed_in(app, &parts.headers, now).await?.is_some();
-            return refuse(app, &client, &redirect_uri, params.first("state"), &refusal, trusted);
+            return refuse(app, visit, &client, &redirect_uri, params.first("state"), &refusal, trusted);
         }
     };
     if request.code_challenge.is_none() {
@@ -99,7 +114,7 @@ async fn begin(app: &App, parts: &Parts, params: &Params, now: Timestamp) -> Res
     }
     let cookie = BrowserCookie::of(app, &parts.headers);
     let authorization = Authorization {
-        id: app.random.authorization_id(),
+        id: app.random.authorization_id(&attempt),
         client_id: client.id,
         redirect_uri,
         request,
@@ -110,6 +125,8 @@ async fn begin(app: &App, parts: &Parts, params: &Params, now: Timestamp) -> Res
         decision: None,
     };
     app.store.insert_authorization(&authorization).await?;
+    visit.is_of(&authorization.client_id);
+    visit.done(Stage::Authorize);
     let response = see_other(&step(&app.paths.authorize, &authorization.id))?;
     Ok(cookie.attach(app, response))
 }
@@ -179,6 +196,7 @@ async fn identify(app: &App, params: &Params) -> Result<(Client, RedirectUri), P
 /// under this server's name (RFC 9700 §4.11.2). The person gets the link and decides.
 fn refuse(
     app: &App,
+    visit: &Visit,
     client: &Client,
     redirect_uri: &RedirectUri,
     state: Option<&str>,
@@ -201,6 +219,7 @@ fn refuse(
     }
     answer(
         app,
+        visit,
         client,
         redirect_uri,
         &[("error", refusal.code.as_str()), ("error_description", &refusal.description)],
@@ -211,6 +230,7 @@ fn refuse(
 /// Sends an answer to the client: its parameters, `state` as it came, and `iss` (RFC 9207), each once.
 fn answer(
     app: &App,
+    visit: &Visit,
     client: &Client,
     redirect_uri: &RedirectUri,
     params: &[(&str, &str)],
@@ -225,8 +245,12 @@ fn answer(
     if redirect_uri.destination() == Destination::CustomScheme {
         // A redirect to an app leaves the browser on a dead page, and some browsers drop it: a page with a link
         // works in all of them (C2).
-        let page =
-            Handoff { service: app.config.name.clone(), client_name: client.display_name().to_owned(), url: location };
+        let page = Handoff {
+            service: app.config.name.clone(),
+            client_name: client.display_name().to_owned(),
+            url: location,
+            attempt: visit.attempt().to_string(),
+        };
         return Ok(Page(StatusCode::OK, page).into_response());
     }
     Ok(see_other(&location)?)
@@ -235,6 +259,7 @@ fn answer(
 /// Reads the stored request and sends the browser to the next step.
 async fn dispatch(
     app: &App,
+    visit: &mut Visit,
     headers: &HeaderMap,
     authorization: Authorization,
     now: Timestamp,
@@ -256,8 +281,9 @@ async fn dispatch(
         &app.offer.default_scope,
     );
     let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
-    let tell = |code: ErrorCode, text: &str| {
-        answer(app, &client, redirect_uri, &[("error", code.as_str()), ("error_description", text)], state)
+    let tell = |visit: &mut Visit, code: ErrorCode, text: &str| {
+        visit.refused(Stage::Authorize, &format!("{code}: {text}"), None);
+        answer(app, visit, &client, redirect_uri, &[("error", code.as_str()), ("error_description", text)], state)
     };
     match next {
         Step::SignIn => Ok(see_other(&step(&app.config.paths.login, &authorization.id))?),
@@ -265,18 +291,24 @@ async fn dispatch(
         Step::Remembered(scope) => {
             let Some(own) = visitor else { return Err(Failure::Answer("a step without a session").into()) };
             app.approve(&authorization, &own.session, scope, now).await?;
-            hand_over(app, &client, &authorization, now).await
+            visit.done_with(Stage::Consent, "allowed before, exactly so: not asked again");
+            hand_over(app, visit, &client, &authorization, now).await
         }
-        Step::HandOver => hand_over(app, &client, &authorization, now).await,
-        Step::TellDenied => tell(ErrorCode::AccessDenied, "the person did not allow access"),
-        Step::LoginRequired => tell(ErrorCode::LoginRequired, "nobody is signed in, and prompt=none forbids asking"),
-        Step::ConsentRequired => tell(ErrorCode::ConsentRequired, "consent is needed, and prompt=none forbids asking"),
+        Step::HandOver => hand_over(app, visit, &client, &authorization, now).await,
+        Step::TellDenied => tell(visit, ErrorCode::AccessDenied, "the person did not allow access"),
+        Step::LoginRequired => {
+            tell(visit, ErrorCode::LoginRequired, "nobody is signed in, and prompt=none forbids asking")
+        }
+        Step::ConsentRequired => {
+            tell(visit, ErrorCode::ConsentRequired, "consent is needed, and prompt=none forbids asking")
+        }
     }
 }
 
 /// Redirects with the code: the same one however often the approval was clicked, as long as it is good.
 async fn hand_over(
     app: &App,
+    visit: &mut Visit,
     client: &Client,
     authorization: &Authorization,
     now: Timestamp,
@@ -286,7 +318,10 @@ async fn hand_over(
     let (title, happened) = match stored {
         Some(stored) if stored.redeemed_at.is_none() && stored.expires_at > now => {
             let state = authorization.request.state.as_deref();
-            return answer(app, client, &authorization.redirect_uri, &[("code", code.expose())], state);
+            visit.is_about(&stored.grant.id);
+            visit.note_address("redirect_uri", authorization.redirect_uri.as_str());
+            visit.done(Stage::CodeSent);
+            return answer(app, visit, client, &authorization.redirect_uri, &[("code", code.expose())], state);
         }
         Some(stored) if stored.redeemed_at.is_some() => (
             "This is done already",

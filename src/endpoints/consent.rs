@@ -10,6 +10,8 @@ use crate::clients::profile::Profile;
 use crate::http::body;
 use crate::http::page::{Consent, DestinationKind, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
+use crate::http::visit::Visit;
+use crate::model::attempt::{ALLOWED, ASKED, Stage};
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
@@ -17,16 +19,17 @@ use crate::oauth::redirect_uri::Destination;
 use crate::oauth::scope::Scope;
 
 /// `GET` asks, `POST` decides.
-pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
-    let outcome = serve(&app, request).await;
-    app.edge.page("consent", outcome)
+pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
+    let outcome = serve(&app, &mut visit, request).await;
+    app.edge.page("consent", &visit, outcome)
 }
 
-async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
+async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
+    visit.stage = Stage::Consent;
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
     let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
-    let authorization = browser::authorization(app, &parts.headers, params.first("authorization"), now).await?;
+    let authorization = browser::authorization(app, visit, &parts.headers, params.first("authorization"), now).await?;
     let back = step(&app.paths.authorize, &authorization.id);
     let (None, Some(visitor)) = (&authorization.decision, signed_in(app, &parts.headers, now).await?) else {
         return Ok(see_other(&back)?);
@@ -35,7 +38,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
     let scope = authorization.scope_for(&consents, &app.offer.default_scope);
     if parts.method != Method::POST {
-        return ask(app, &authorization, &visitor, &scope, now).await;
+        return ask(app, visit, &authorization, &visitor, &scope, now).await;
     }
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
@@ -45,7 +48,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         // would be granted. The page is shown again.
         return Ok(see_other(&back)?);
     }
-    decide(app, &parts.headers, &authorization, &visitor, scope, params.first("decision"), now).await
+    decide(app, visit, &parts.headers, &authorization, &visitor, scope, params.first("decision"), now).await
 }
 
 /// What the form's token is bound to, beside the browser: the request, as long as it lasts. It outlives a new
@@ -62,6 +65,7 @@ fn shown_to(authorization: &Authorization, visitor: &SignedIn, scope: &Scope) ->
 
 async fn decide(
     app: &App,
+    visit: &mut Visit,
     headers: &HeaderMap,
     authorization: &Authorization,
     visitor: &SignedIn,
@@ -73,12 +77,14 @@ async fn decide(
     match decision {
         Some("approve") => {
             app.approve(authorization, &visitor.session, scope, now).await?;
+            visit.done_with(Stage::Consent, ALLOWED);
         }
         Some("switch") => return Ok(browser::sign_out(app, headers, &back).await?),
         // Everything but a clear yes is a no.
         _ => {
             let decided = app.store.deny_authorization(&authorization.id, now).await?;
             tracing::info!(client = %authorization.client_id, user = %visitor.session.user.id, ?decided, "access denied");
+            visit.refused(Stage::Consent, "the person did not allow access", None);
         }
     }
     Ok(see_other(&back)?)
@@ -86,6 +92,7 @@ async fn decide(
 
 async fn ask(
     app: &App,
+    visit: &mut Visit,
     authorization: &Authorization,
     visitor: &SignedIn,
     scope: &Scope,
@@ -121,7 +128,9 @@ async fn ask(
         scopes: app.scope_lines(scope),
         offline: app.config.tokens.refresh,
         warnings: Vec::new(),
+        attempt: visit.attempt().to_string(),
     };
+    visit.done_with(Stage::Consent, ASKED);
     Ok(Page(StatusCode::OK, page).into_response())
 }
 

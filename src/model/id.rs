@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::attempt::AttemptId;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -47,4 +49,20 @@ id! {
 id! {
     /// An authorization request that is being worked on (`ath_…`).
     AuthorizationId
+}
+
+impl GrantId {
+    /// The attempt to connect that led to it.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        AttemptId::inside(&self.0)
+    }
+}
+
+impl AuthorizationId {
+    /// The attempt to connect that it belongs to.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        AttemptId::inside(&self.0)
+    }
 }
