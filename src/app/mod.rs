@@ -67,6 +67,7 @@ pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
+    pub(crate) probe: Limit,
 }
 
 /// Why the application can't be put together.
@@ -162,6 +163,7 @@ impl App {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
+            probe: Limit::new(config.limits.authorize_per_minute, None),
         });
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),
@@ -237,6 +239,7 @@ impl App {
             limits.register.sweep();
             limits.authorize.sweep();
             limits.token.sweep();
+            limits.probe.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())
