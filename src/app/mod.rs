@@ -72,6 +72,7 @@ pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
+    pub(crate) probe: Limit,
 }
 
 /// How long one client's tokens live.
@@ -172,6 +173,7 @@ impl App {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
+            probe: Limit::new(config.limits.authorize_per_minute, None),
         });
         let visits = Visits {
             key: master.attempts(),
@@ -254,6 +256,7 @@ impl App {
             limits.register.sweep();
             limits.authorize.sweep();
             limits.token.sweep();
+            limits.probe.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())
