@@ -4,3 +4,4 @@
 
 pub mod recorder;
 pub mod scrub;
+pub mod writer;
