@@ -17,7 +17,7 @@ use crate::http::page::{Handoff, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, Trouble, see_other};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
-use crate::model::authorization::{Authorization, Step, Visitor};
+use crate::model::authorization::{Authorization, Offered, Step, Visitor};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
@@ -94,9 +94,10 @@ async fn begin(
     }
     let (client, redirect_uri) = identify(app, params).await?;
     let exempt = &app.config.pkce.exempt_redirect_hosts;
+    let scope = client.ceiling(&app.rules.scope);
     let rules = AuthorizationRules {
         resource: &app.resource,
-        scope: &app.rules.scope,
+        scope: &scope,
         pkce_exempt: redirect_uri.destination() == Destination::Https
             && exempt.iter().any(|host| host == redirect_uri.host()),
     };
@@ -139,7 +140,7 @@ async fn identify(app: &App, params: &Params) -> Result<(Client, RedirectUri), P
         let to_do = vec!["Start from your client instead of opening this address by hand.".to_owned()];
         return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
     };
-    let found = app.store.find_client(&ClientId::new(client_id)).await?.filter(|client| client.deleted_at.is_none());
+    let found = app.store.find_client(&ClientId::new(client_id)).await?.filter(Client::is_active);
     let Some(client) = found else {
         let happened =
             "Your client uses a registration that this server does not have. It was made at another server, \
@@ -278,7 +279,7 @@ async fn dispatch(
             consents: &consents,
             may_skip_consent: app.config.consent.remember && app.profiles.of(&authorization.redirect_uri).is_some(),
         },
-        &app.offer.default_scope,
+        Offered { client: &client, default_scope: &app.offer.default_scope },
     );
     let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
     let tell = |visit: &mut Visit, code: ErrorCode, text: &str| {
@@ -290,7 +291,7 @@ async fn dispatch(
         Step::AskConsent(_) => Ok(see_other(&step(&app.config.paths.consent, &authorization.id))?),
         Step::Remembered(scope) => {
             let Some(own) = visitor else { return Err(Failure::Answer("a step without a session").into()) };
-            app.approve(&authorization, &own.session, scope, now).await?;
+            app.approve(&authorization, &client, &own.session, scope, now).await?;
             visit.done_with(Stage::Consent, "allowed before, exactly so: not asked again");
             hand_over(app, visit, &client, &authorization, now).await
         }

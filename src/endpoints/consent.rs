@@ -12,7 +12,7 @@ use crate::http::page::{Consent, DestinationKind, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::attempt::{ALLOWED, ASKED, Stage};
-use crate::model::authorization::Authorization;
+use crate::model::authorization::{Authorization, Offered};
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
 use crate::oauth::redirect_uri::Destination;
@@ -34,11 +34,15 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     let (None, Some(visitor)) = (&authorization.decision, signed_in(app, &parts.headers, now).await?) else {
         return Ok(see_other(&back)?);
     };
+    let Some(client) = app.store.find_client(&authorization.client_id).await? else {
+        return Err(Failure::Answer("the client of a stored request is gone").into());
+    };
     let consents =
         app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
-    let scope = authorization.scope_for(&consents, &app.offer.default_scope);
+    let scope =
+        authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
     if parts.method != Method::POST {
-        return ask(app, visit, &authorization, &visitor, &scope, now).await;
+        return ask(app, visit, &authorization, &client, &visitor, &scope, now);
     }
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
@@ -48,7 +52,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         // would be granted. The page is shown again.
         return Ok(see_other(&back)?);
     }
-    decide(app, visit, &parts.headers, &authorization, &visitor, scope, params.first("decision"), now).await
+    decide(app, visit, &parts.headers, &authorization, &client, &visitor, scope, params.first("decision"), now).await
 }
 
 /// What the form's token is bound to, beside the browser: the request, as long as it lasts. It outlives a new
@@ -68,6 +72,7 @@ async fn decide(
     visit: &mut Visit,
     headers: &HeaderMap,
     authorization: &Authorization,
+    client: &Client,
     visitor: &SignedIn,
     scope: Scope,
     decision: Option<&str>,
@@ -76,7 +81,7 @@ async fn decide(
     let back = step(&app.paths.authorize, &authorization.id);
     match decision {
         Some("approve") => {
-            app.approve(authorization, &visitor.session, scope, now).await?;
+            app.approve(authorization, client, &visitor.session, scope, now).await?;
             visit.done_with(Stage::Consent, ALLOWED);
         }
         Some("switch") => return Ok(browser::sign_out(app, headers, &back).await?),
@@ -90,17 +95,15 @@ async fn decide(
     Ok(see_other(&back)?)
 }
 
-async fn ask(
+fn ask(
     app: &App,
     visit: &mut Visit,
     authorization: &Authorization,
+    client: &Client,
     visitor: &SignedIn,
     scope: &Scope,
     now: Timestamp,
 ) -> Result<Response, PageRejection> {
-    let Some(client) = app.store.find_client(&authorization.client_id).await? else {
-        return Err(Failure::Answer("the client of a stored request is gone").into());
-    };
     let redirect_uri = &authorization.redirect_uri;
     let user = &visitor.session.user;
     let page = Consent {
@@ -114,7 +117,7 @@ async fn ask(
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
         verified: app.profiles.of(redirect_uri).map(Profile::label),
-        registered: registered(&client, now),
+        registered: registered(client, now),
         destination: destination(redirect_uri),
         destination_kind: match redirect_uri.destination() {
             Destination::Https => DestinationKind::Https,
@@ -126,7 +129,7 @@ async fn ask(
         display_name: user.display_name.clone(),
         login_name: user.username.as_str().to_owned(),
         scopes: app.scope_lines(scope),
-        offline: app.config.tokens.refresh,
+        offline: app.lifetimes(client).refresh,
         warnings: Vec::new(),
         attempt: visit.attempt().to_string(),
     };

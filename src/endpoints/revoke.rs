@@ -34,7 +34,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         visit.is_about(grant);
     }
     let owner = found.as_ref().map(|(_, client)| client.clone());
-    let client = authenticate(app, &parts.headers, &params, owner).await?;
+    let client = authenticate(app, &parts.headers, &params, owner, now).await?;
     if let Some((grant, owner)) = found {
         // RFC 7009 §2.1: only the client that the token was issued to; others learn nothing and change nothing.
         if owner.id == client.id {

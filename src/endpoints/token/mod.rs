@@ -72,7 +72,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         visit.is_about(&stored.grant.id);
     }
     let owner = stored.as_ref().map(|stored| stored.client.clone());
-    let client = authenticate(app, &parts.headers, &params, owner).await?;
+    let client = authenticate(app, &parts.headers, &params, owner, now).await?;
     visit.is_of(&client.id);
     match request? {
         TokenRequest::AuthorizationCode(request) => {
