@@ -8,10 +8,10 @@ pub(crate) mod visit;
 
 use std::collections::HashSet;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::attempts::recorder::Recorder;
+use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::Profiles;
 use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
@@ -63,6 +63,7 @@ pub struct Parts {
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
     pub(crate) visits: Visits,
+    inbox: std::sync::Mutex<Option<Inbox>>,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -175,10 +176,16 @@ impl App {
             token: Limit::new(config.limits.token_per_minute, None),
             probe: Limit::new(config.limits.authorize_per_minute, None),
         });
+        let (recorder, inbox) = if config.attempts.enabled {
+            let (recorder, inbox) = recorder::open();
+            (recorder, Some(inbox))
+        } else {
+            (Recorder::off(), None)
+        };
         let visits = Visits {
             key: master.attempts(),
             clock: clock.clone(),
-            recorder: Recorder::off(),
+            recorder,
             trusted_proxies: config.limits.trusted_proxies.clone().into(),
         };
         let app = Self(Arc::new(Parts {
@@ -202,6 +209,7 @@ impl App {
             library,
             limits,
             visits,
+            inbox: std::sync::Mutex::new(inbox),
             polling: tokio::sync::Mutex::new(()),
         }));
         app.poll().await?;
@@ -252,6 +260,10 @@ impl App {
                 tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
             }
         }
+        let attempts = &self.config.attempts;
+        let most = i64::from(attempts.max_events);
+        rows += self.store.sweep_attempts(now.minus(attempts.keep), most, most / 10).await?;
+        self.visits.recorder.sweep();
         if let Some(limits) = &self.limits {
             limits.register.sweep();
             limits.authorize.sweep();
@@ -260,6 +272,11 @@ impl App {
         }
         tracing::debug!(rows, "swept");
         Ok(())
+    }
+
+    /// What was recorded and is to be written: for the one task that writes it.
+    pub(crate) fn take_inbox(&self) -> Option<Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How long this client's tokens live: as its administrator says, else as the settings say.
