@@ -53,6 +53,7 @@ pub struct Config {
     pub docs: Docs,
     pub mcp: Mcp,
     pub limits: Limits,
+    pub attempts: Attempts,
     pub log: Log,
     /// What an administrator should hear at start though it stops nothing.
     pub notices: Vec<String>,
@@ -212,6 +213,14 @@ pub struct Limits {
     pub sign_in_window: Duration,
     pub body_bytes: usize,
     pub mcp_body_bytes: usize,
+}
+
+/// `[attempts]`
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    pub enabled: bool,
+    pub keep: Duration,
+    pub max_events: u32,
 }
 
 /// `[log]`

@@ -60,8 +60,12 @@ impl Outside {
     }
 
     fn builder(&self) -> Result<ClientBuilder, OutsideError> {
-        let mut builder =
-            Client::builder().redirect(Policy::none()).connect_timeout(CONNECT).timeout(PATIENCE).no_proxy();
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .no_proxy()
+            .tls_info(true);
         if let Some(path) = &self.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }

@@ -4,12 +4,14 @@
 pub(crate) mod approve;
 pub(crate) mod browser;
 pub(crate) mod client_auth;
+pub(crate) mod visit;
 
 use std::collections::HashSet;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::Profiles;
 use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
@@ -20,7 +22,9 @@ use crate::crypto::random::Random;
 use crate::http::cookie::Cookies;
 use crate::http::limit::Limit;
 use crate::http::respond::Edge;
+use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
+use crate::model::client::Client;
 use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp, whole_seconds};
 use crate::oauth::client::RegistrationRules;
@@ -58,6 +62,8 @@ pub struct Parts {
     pub(crate) cookies: Cookies,
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
+    pub(crate) visits: Visits,
+    inbox: std::sync::Mutex<Option<Inbox>>,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -67,6 +73,17 @@ pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
+    pub(crate) probe: Limit,
+}
+
+/// How long one client's tokens live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) access: Duration,
+    /// Whether it gets refresh tokens at all.
+    pub(crate) refresh: bool,
+    pub(crate) refresh_idle: Duration,
+    pub(crate) refresh_absolute: Duration,
 }
 
 /// Why the application can't be put together.
@@ -149,12 +166,7 @@ impl App {
             scope: scope.with(ScopeToken::parse(OFFLINE_ACCESS)?),
             known_schemes: config.registration.private_use_schemes.clone(),
         };
-        let mint = Mint {
-            keys: Arc::clone(&keys),
-            issuer: issuer.clone(),
-            access_ttl: config.tokens.access_ttl,
-            random: random.clone(),
-        };
+        let mint = Mint { keys: Arc::clone(&keys), issuer: issuer.clone(), random: random.clone() };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
         let library = Library::open(config.docs.folder.as_deref(), config.url(&config.paths.docs))?;
@@ -162,7 +174,20 @@ impl App {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
+            probe: Limit::new(config.limits.authorize_per_minute, None),
         });
+        let (recorder, inbox) = if config.attempts.enabled {
+            let (recorder, inbox) = recorder::open();
+            (recorder, Some(inbox))
+        } else {
+            (Recorder::off(), None)
+        };
+        let visits = Visits {
+            key: master.attempts(),
+            clock: clock.clone(),
+            recorder,
+            trusted_proxies: config.limits.trusted_proxies.clone().into(),
+        };
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),
             edge: Edge { service: config.name.clone(), random: random.clone() },
@@ -183,6 +208,8 @@ impl App {
             rules,
             library,
             limits,
+            visits,
+            inbox: std::sync::Mutex::new(inbox),
             polling: tokio::sync::Mutex::new(()),
         }));
         app.poll().await?;
@@ -233,13 +260,34 @@ impl App {
                 tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
             }
         }
+        let attempts = &self.config.attempts;
+        let most = i64::from(attempts.max_events);
+        rows += self.store.sweep_attempts(now.minus(attempts.keep), most, most / 10).await?;
+        self.visits.recorder.sweep();
         if let Some(limits) = &self.limits {
             limits.register.sweep();
             limits.authorize.sweep();
             limits.token.sweep();
+            limits.probe.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())
+    }
+
+    /// What was recorded and is to be written: for the one task that writes it.
+    pub(crate) fn take_inbox(&self) -> Option<Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How long this client's tokens live: as its administrator says, else as the settings say.
+    pub(crate) fn lifetimes(&self, client: &Client) -> Lifetimes {
+        let (tokens, terms) = (&self.config.tokens, &client.terms);
+        Lifetimes {
+            access: terms.access_ttl.unwrap_or(tokens.access_ttl),
+            refresh: tokens.refresh && client.may_refresh(),
+            refresh_idle: terms.refresh_idle_ttl.unwrap_or(tokens.refresh_idle_ttl),
+            refresh_absolute: terms.refresh_absolute_ttl.unwrap_or(tokens.refresh_absolute_ttl),
+        }
     }
 
     /// The store: for the command line and for tests that look behind the curtain.

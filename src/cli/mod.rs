@@ -1,5 +1,6 @@
 //! The command line: what each subcommand does lives in its own file.
 
+mod attempts;
 mod config;
 mod health;
 mod keys;
@@ -46,6 +47,18 @@ enum Command {
     /// Signing keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
+    /// What was recorded of attempts to connect
+    #[command(subcommand)]
+    Attempts(attempts::Command),
+    /// Say what is wrong, and what to do about it
+    Doctor {
+        /// Tell the story of this attempt: the id stands on every error, in every error answer and in the log
+        #[arg(long, value_name = "ID")]
+        attempt: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -129,6 +142,7 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// A command's end: most have but one good one.
 async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
     let file = arguments.config;
     // Not all commands need a configuration.
@@ -142,11 +156,13 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::User(command) => users::run(&config()?, command).await,
         Command::Keys(keys::Command::Master) => keys::print_master(),
         Command::Keys(command) => keys::run(config()?, command).await,
+        Command::Attempts(command) => attempts::run(&config()?, command).await,
+        Command::Doctor { attempt, json } => attempts::tell(&config()?, &attempt, json).await,
         Command::Config(command) => config::run(&config()?, &command),
         Command::Simulate(own) => return simulate::run(own).await,
         Command::Health => health::run(&config()?).await,
-    }
-    .map(|()| ExitCode::SUCCESS)
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn load(file: Option<PathBuf>) -> Result<Config, CliError> {

@@ -1,4 +1,4 @@
-//! How `doctor` and `simulate` reach a deployment: the same words for both.
+//! The flags with which commands that look at a deployment from outside say how to reach it.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,13 @@ use clap::Args;
 
 use crate::outside::Outside;
 
+/// How to reach the deployment.
 #[derive(Debug, Args)]
 pub(super) struct OutsideArgs {
     /// Trust the certificates in this file (PEM) beside the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Go through this HTTP proxy
+    /// Go through this HTTP proxy, for example http://proxy.example:3128
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }

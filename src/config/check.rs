@@ -10,8 +10,8 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp,
-    Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool, Tools, duration,
+    Algorithm, Attempts, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL,
+    Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool, Tools, duration,
     is_loopback, parse,
 };
 
@@ -45,6 +45,11 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
         allowed_hosts: r.items("mcp.allowed_hosts", parse::host_and_port),
     };
     let limits = limits(r);
+    let attempts = Attempts {
+        enabled: r.flag("attempts.enabled"),
+        keep: r.duration("attempts.keep", HOUR..=DAY * 365),
+        max_events: r.number("attempts.max_events", 1000..=10_000_000),
+    };
     let log = log(r);
 
     if let Some(url) = &public_url {
@@ -88,6 +93,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
             docs,
             mcp,
             limits,
+            attempts,
             log,
             notices: reader.notices,
             effective,

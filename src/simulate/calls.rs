@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Run;
-use super::exchange::{Came, Request};
-use super::replica::{Opening, Speaks};
+use super::exchange::{Came, Request, object};
+use super::replica::{Envelope, Opening, Speaks};
 use super::report::{Step, Stopped, Trace, Why};
 
 /// The revision without a handshake.
@@ -18,19 +18,36 @@ const BACK_CHANNEL_NOTE: &str = "the stream for notifications is not offered: it
 pub(super) struct Conversation<'a> {
     token: &'a str,
     /// What was agreed on.
-    revision: String,
+    revision: &'static str,
     session: Option<String>,
     next: u32,
 }
 
 /// The body of `initialize`.
 pub(super) fn initialize(run: &Run<'_>, revision: &str) -> String {
-    let params = json!({
-        "protocolVersion": revision,
-        "capabilities": { "roots": { "listChanged": true }, "sampling": {}, "elicitation": {} },
-        "clientInfo": { "name": run.replica.registers.name, "version": "1.0.0" },
-    });
-    json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }).to_string()
+    let (name, version) = run.replica.info;
+    let params = object(&[
+        ("protocolVersion", text(revision)),
+        ("capabilities", r#"{"roots":{"listChanged":true},"sampling":{},"elicitation":{}}"#.to_owned()),
+        ("clientInfo", object(&[("name", text(name)), ("version", text(version))])),
+    ]);
+    message(run.replica.envelope, "initialize", Some(params), Some(0))
+}
+
+/// A message with its members in this client's order; a notification has no id.
+fn message(envelope: Envelope, method: &str, params: Option<String>, id: Option<u32>) -> String {
+    let version = ("jsonrpc", text("2.0"));
+    let (id, method) = (id.map(|id| ("id", id.to_string())), ("method", text(method)));
+    let params = params.map(|params| ("params", params));
+    let members: Vec<_> = match envelope {
+        Envelope::MethodFirst => [Some(method), params, Some(version), id].into_iter().flatten().collect(),
+        Envelope::VersionFirst => [Some(version), id, Some(method), params].into_iter().flatten().collect(),
+    };
+    object(&members)
+}
+
+fn text(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 /// Greets, lists the tools and calls one.
@@ -44,6 +61,8 @@ pub(super) async fn converse(run: &Run<'_>, trace: &mut Trace, token: &str) -> R
     let mut conversation = trace
         .step("MCP greeting", needs, async |step| Conversation::greet(run, step, token).await)
         .await?;
+    // Connecting again, the client greets again; that it agrees on the same is no question of the sign-in.
+    let _ = run.revision.set(conversation.revision);
     let tools = trace
         .step("tools/list", "a list of tools, each with a name and an inputSchema", async |step| {
             conversation.tools(run, step).await
@@ -52,7 +71,7 @@ pub(super) async fn converse(run: &Run<'_>, trace: &mut Trace, token: &str) -> R
     let Some((name, arguments)) = chosen(&tools) else { return Ok(()) };
     trace
         .step(format!("tools/call {name}"), "a result with content", async |step| {
-            let params = json!({ "name": name, "arguments": arguments });
+            let params = vec![("name", text(&name)), ("arguments", arguments.to_string())];
             let result = conversation.ask(run, step, "tools/call", Some(&name), params).await?;
             if result.get("content").is_some_and(Value::is_array) { Ok(()) } else { Err(Why::from("the result has no content")) }
         })
@@ -61,8 +80,9 @@ pub(super) async fn converse(run: &Run<'_>, trace: &mut Trace, token: &str) -> R
 
 /// Whether the token opens the endpoint now: its status.
 pub(super) async fn knock(run: &Run<'_>, step: &mut Step, token: &str) -> Result<Came, Why> {
-    let mut conversation = Conversation::new(token, run.replica.speaks.handshake());
-    let body = conversation.message("tools/list", json!({}));
+    let agreed = run.revision.get().copied();
+    let mut conversation = Conversation::new(token, agreed.unwrap_or(run.replica.speaks.handshake()));
+    let body = conversation.message(run, "tools/list", Vec::new());
     conversation.request(run, "tools/list", None).json(body).send(&run.http, step).await
 }
 
@@ -85,8 +105,8 @@ fn chosen(tools: &[Value]) -> Option<(String, Value)> {
 }
 
 impl<'a> Conversation<'a> {
-    fn new(token: &'a str, revision: &str) -> Self {
-        Self { token, revision: revision.to_owned(), session: None, next: 1 }
+    fn new(token: &'a str, revision: &'static str) -> Self {
+        Self { token, revision, session: None, next: 1 }
     }
 
     async fn greet(run: &Run<'_>, step: &mut Step, token: &'a str) -> Result<Self, Why> {
@@ -109,7 +129,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn discover(&mut self, run: &Run<'_>, step: &mut Step) -> Result<bool, Why> {
-        let body = self.message("server/discover", json!({}));
+        let body = self.message(run, "server/discover", Vec::new());
         let came = self.request(run, "server/discover", None).json(body).send(&run.http, step).await?;
         self.judge_token(run, &came)?;
         // S-25: 422 left ChatGPT without tools; every other refusal makes it fall back.
@@ -129,16 +149,16 @@ impl<'a> Conversation<'a> {
         let Some(given) = answer.pointer("/result/protocolVersion").and_then(Value::as_str) else {
             return Err(Why(format!("initialize gave no protocolVersion: {}", told(&answer))));
         };
-        if !HANDSHAKES.contains(&given) {
+        let Some(known) = HANDSHAKES.into_iter().find(|own| *own == given) else {
             return Err(Why(format!("{} doesn't know revision {given}", run.name())));
-        }
+        };
         if given != asked {
             // S-26: Claude has been seen to go silent after a downgrade.
             step.note(format!("asked for revision {asked}, got {given}"));
         }
-        given.clone_into(&mut self.revision);
+        self.revision = known;
         self.session = came.header("mcp-session-id").map(str::to_owned);
-        let body = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string();
+        let body = message(run.replica.envelope, "notifications/initialized", None, None);
         let came = self.request(run, "notifications/initialized", None).json(body).send(&run.http, step).await?;
         if came.is_good() { Ok(()) } else { Err(Why(format!("the notification “initialized” is refused: {}", came.status))) }
     }
@@ -161,7 +181,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn tools(&mut self, run: &Run<'_>, step: &mut Step) -> Result<Vec<Value>, Why> {
-        let result = self.ask(run, step, "tools/list", None, json!({})).await?;
+        let result = self.ask(run, step, "tools/list", None, Vec::new()).await?;
         let Some(tools) = result.get("tools").and_then(Value::as_array) else {
             return Err(Why::from("the result has no list of tools"));
         };
@@ -185,31 +205,31 @@ impl<'a> Conversation<'a> {
         step: &mut Step,
         method: &str,
         name: Option<&str>,
-        params: Value,
+        params: Vec<(&str, String)>,
     ) -> Result<Value, Why> {
-        let body = self.message(method, params);
+        let body = self.message(run, method, params);
         let came = self.request(run, method, name).json(body).send(&run.http, step).await?;
         self.judge_token(run, &came)?;
         let answer = reply(&came)?;
         answer.get("result").cloned().ok_or_else(|| Why(format!("{method} fails: {}", told(&answer))))
     }
 
-    fn message(&mut self, method: &str, mut params: Value) -> String {
-        if self.revision == STATELESS
-            && let Some(members) = params.as_object_mut()
-        {
-            members.insert(
-                "_meta".to_owned(),
-                json!({
-                    "io.modelcontextprotocol/protocolVersion": STATELESS,
-                    "io.modelcontextprotocol/clientCapabilities": {},
-                    "io.modelcontextprotocol/clientInfo": { "name": "simulated", "version": "1.0.0" },
-                }),
-            );
+    fn message(&mut self, run: &Run<'_>, method: &str, mut params: Vec<(&str, String)>) -> String {
+        if self.revision == STATELESS {
+            let (name, version) = run.replica.info;
+            let info = object(&[("name", text(name)), ("version", text(version))]);
+            let meta = object(&[
+                ("io.modelcontextprotocol/protocolVersion", text(STATELESS)),
+                ("io.modelcontextprotocol/clientInfo", info),
+                ("io.modelcontextprotocol/clientCapabilities", "{}".to_owned()),
+            ]);
+            params.push(("_meta", meta));
         }
         let id = self.next;
         self.next += 1;
-        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
+        let keeps_empty = run.replica.envelope == Envelope::VersionFirst;
+        let params = (keeps_empty || !params.is_empty()).then(|| object(&params));
+        message(run.replica.envelope, method, params, Some(id))
     }
 
     /// A POST with the headers of this revision.
@@ -226,7 +246,7 @@ impl<'a> Conversation<'a> {
         if !run.replica.mcp_version_header {
             return request;
         }
-        request.header("mcp-protocol-version", self.revision.as_str())
+        request.header("mcp-protocol-version", self.revision)
     }
 
     fn dressed(&self, run: &Run<'_>, request: Request) -> Request {

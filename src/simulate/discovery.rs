@@ -11,6 +11,9 @@ use super::replica::{IssuerRule, Opening, PkceRule, ResourceRule, ScopeRule};
 use super::report::{Step, Stopped, Trace, Why};
 use super::schema::{Document, Reading};
 
+/// What helps against two spellings of one address.
+const SPELLING: &str = "Type in exactly what resource says, or make the server say what people type in";
+
 /// What the challenge said.
 #[derive(Clone, Debug, Default)]
 struct Challenge {
@@ -192,13 +195,13 @@ fn judge_resource(run: &Run<'_>, resource: &str) -> Result<(), Why> {
     let name = run.name();
     match run.replica.finds.resource {
         ResourceRule::Exact if resource != typed => Err(Why(format!(
-            "{name} needs resource to equal the address that was typed in, character by character: it is “{resource}”, typed was “{typed}”"
+            "{name} needs resource to equal the address that was typed in, character by character: it is “{resource}”, typed was “{typed}”. {SPELLING}"
         ))),
         ResourceRule::Parsed if parse(resource)? != parse(typed)? => Err(Why(format!(
-            "{name} drops this document: resource “{resource}” is not the typed address “{typed}” (its log: “does not match target server url”). It would go on by guessing, without naming a resource"
+            "{name} drops this document: resource “{resource}” is not the typed address “{typed}” (its log: “does not match target server url”). It would go on by guessing, without naming a resource. {SPELLING}"
         ))),
         ResourceRule::Covers if !covers(&parse(resource)?, &parse(typed)?) => Err(Why(format!(
-            "{name} says: “Protected resource {resource} does not match expected {typed} (or origin)”"
+            "{name} says: “Protected resource {resource} does not match expected {typed} (or origin)”. {SPELLING}"
         ))),
         ResourceRule::Exact | ResourceRule::Parsed | ResourceRule::Covers => Ok(()),
     }

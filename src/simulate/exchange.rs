@@ -21,9 +21,9 @@ const SECRETS: &[&str] = &[
     "code",
     "code_verifier",
     "token",
-    "password",
-    "csrf",
 ];
+/// What a person types in, and what belongs to their browser alone: not even its beginning is shown.
+const HIDDEN: &[&str] = &["password", "csrf"];
 
 /// A request, its headers and its body in the order in which they go out.
 #[derive(Clone, Debug)]
@@ -201,14 +201,24 @@ fn causes(error: &reqwest::Error) -> String {
     text
 }
 
+/// A JSON object from members that are JSON already, in this order.
+pub(super) fn object(members: &[(&str, String)]) -> String {
+    let members = members.iter().map(|(name, value)| format!("{}:{value}", Value::from(*name)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
 /// Parameters in form encoding.
 pub(super) fn encode(params: &[(&str, String)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish()
 }
 
-/// The first six characters: enough to tell two secrets apart, not enough to use one.
+/// The first six characters: enough to tell two secrets apart, not enough to use one. Of a short one nothing.
 pub(super) fn shortened(secret: &str) -> String {
-    if secret.is_empty() { String::new() } else { format!("{}…", secret.chars().take(6).collect::<String>()) }
+    match secret.chars().count() {
+        0 => String::new(),
+        ..=12 => "…".to_owned(),
+        _ => format!("{}…", secret.chars().take(6).collect::<String>()),
+    }
 }
 
 /// An address with the codes and tokens in its query shortened.
@@ -222,6 +232,7 @@ pub(super) fn shown_url(url: &str) -> String {
 fn shown_form(text: &str) -> String {
     text.split('&')
         .map(|piece| match piece.split_once('=') {
+            Some((name, _)) if HIDDEN.contains(&name) => format!("{name}=…"),
             Some((name, value)) if SECRETS.contains(&name) => format!("{name}={}", shortened(value)),
             _ => piece.to_owned(),
         })
@@ -292,19 +303,22 @@ mod tests {
     /// V-06: whatever carries a secret is shown by its first six characters.
     #[test]
     fn secrets_are_shortened_wherever_they_stand() {
-        assert_eq!(shown_url("https://a/cb?code=pcc_abcdefgh&state=s"), "https://a/cb?code=pcc_ab…&state=s");
+        assert_eq!(shown_url("https://a/cb?code=pcc_abcdefghij&state=s"), "https://a/cb?code=pcc_ab…&state=s");
+        // A password is hidden whole, and so is a secret so short that six characters would be half of it.
+        assert_eq!(shown_body("username=ada&password=correct+horse+battery"), "username=ada&password=…");
+        assert_eq!(shown_body("client_secret=hunter2"), "client_secret=…");
         assert_eq!(
             shown_body("grant_type=refresh_token&refresh_token=pcr_12345678"),
             "grant_type=refresh_token&refresh_token=pcr_12…"
         );
         assert_eq!(
-            shown_body(r#"{"a":[{"access_token":"abcdefghij"}],"code":-32001}"#),
+            shown_body(r#"{"a":[{"access_token":"abcdefghijklm"}],"code":-32001}"#),
             r#"{"a":[{"access_token":"abcdef…"}],"code":-32001}"#
         );
         // Written in another way than usual, it is shortened all the same; the order stays where it can.
-        assert_eq!(shown_body("{\"token\":\"\\u0061bcdefghij\", \"a\":1}"), r#"{"a":1,"token":"abcdef…"}"#);
-        assert_eq!(shown_body(r#"{"z":1, "token":"abcdefghij", "a":2}"#), r#"{"z":1, "token":"abcdef…", "a":2}"#);
-        assert_eq!(shown_header("authorization", "Bearer abcdefghij").1, "Bearer abcdef…");
-        assert_eq!(shown_header("location", "https://a/cb?code=abcdefghij").1, "https://a/cb?code=abcdef…");
+        assert_eq!(shown_body("{\"token\":\"\\u0061bcdefghijklm\", \"a\":1}"), r#"{"a":1,"token":"abcdef…"}"#);
+        assert_eq!(shown_body(r#"{"z":1, "token":"abcdefghijklm", "a":2}"#), r#"{"z":1, "token":"abcdef…", "a":2}"#);
+        assert_eq!(shown_header("authorization", "Bearer abcdefghijklm").1, "Bearer abcdef…");
+        assert_eq!(shown_header("location", "https://a/cb?code=abcdefghijklm").1, "https://a/cb?code=abcdef…");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Run;
 use super::discovery::{Found, Server};
-use super::exchange::Request;
+use super::exchange::{Request, object};
 use super::replica::{Callback, Member};
 use super::report::{Step, Stopped, Trace, Why};
 use super::schema::Document;
@@ -189,7 +189,7 @@ fn registration(run: &Run<'_>, server: &Server, scope: &str, redirect_uri: &str)
             Member::Scope if scope.is_empty() => return None,
             Member::Scope | Member::ScopeOrEmpty => json!(scope),
         };
-        Some(format!("{}:{value}", json!(name)))
+        Some((*name, value.to_string()))
     });
-    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    object(&members.collect::<Vec<_>>())
 }

@@ -18,6 +18,7 @@ mod schema;
 mod steps;
 mod tokens;
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use reqwest::Client;
@@ -104,6 +105,8 @@ struct Run<'a> {
     random: Random,
     /// The id of ChatGPT's connector in this run.
     connector: String,
+    /// The revision of MCP that was agreed on.
+    revision: OnceCell<&'static str>,
 }
 
 impl Run<'_> {
@@ -151,6 +154,7 @@ pub async fn simulate(options: &Options) -> Result<Report, CannotBegin> {
         http: options.outside.client()?,
         browser: options.outside.browser()?,
         connector: random.id(""),
+        revision: OnceCell::new(),
         random,
     };
     let mut trace = Trace::default();

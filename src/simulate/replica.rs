@@ -27,6 +27,9 @@ pub(super) struct Replica {
     pub(super) token_accept: &'static str,
     /// `Accept` of MCP requests.
     pub(super) mcp_accept: &'static str,
+    /// Its name and version in the greeting.
+    pub(super) info: (&'static str, &'static str),
+    pub(super) envelope: Envelope,
     /// Whether MCP requests carry `MCP-Protocol-Version`.
     pub(super) mcp_version_header: bool,
     pub(super) state: StateForm,
@@ -76,6 +79,15 @@ impl Speaks {
             Self::Handshake(revision) | Self::NewestElse(revision) => revision,
         }
     }
+}
+
+/// In which order the members of a JSON-RPC message stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Envelope {
+    /// `method`, `params`, `jsonrpc`, `id`: both SDKs; empty parameters are left out.
+    MethodFirst,
+    /// `jsonrpc`, `id`, `method`, `params`.
+    VersionFirst,
 }
 
 /// How it finds and judges the metadata.

@@ -153,19 +153,16 @@ impl Step {
         for own in &self.exchanges {
             let status = own.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
             let _ = writeln!(text, "    {} {} → {status}", own.method, own.url);
-            let headers = |headers: &[(String, String)]| {
-                headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
-            };
-            // Headers decide where something is wrong; machines get them always.
+            // Headers matter where something is wrong, the challenge always; machines get them all.
             let failed = self.outcome == Outcome::Failed;
-            if failed && !own.sent_headers.is_empty() {
-                let _ = writeln!(text, "      sent  {}", headers(&own.sent_headers));
+            for (name, value) in own.sent_headers.iter().filter(|_| failed) {
+                let _ = writeln!(text, "      sent  {name}: {value}");
             }
             if let Some(body) = &own.sent {
                 let _ = writeln!(text, "      sent  {body}");
             }
-            if failed && !own.came_headers.is_empty() {
-                let _ = writeln!(text, "      came  {}", headers(&own.came_headers));
+            for (name, value) in own.came_headers.iter().filter(|(name, _)| failed || name == "www-authenticate") {
+                let _ = writeln!(text, "      came  {name}: {value}");
             }
             if let Some(body) = &own.came {
                 let _ = writeln!(text, "      came  {body}");

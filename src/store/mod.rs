@@ -4,6 +4,7 @@
 //! A verb is one statement or one transaction and decides single uses by a guarded write, never by an earlier
 //! read. No connection, transaction or row type leaves this module.
 
+mod attempt;
 mod authorization;
 mod client;
 mod code;
@@ -15,6 +16,7 @@ mod sweep;
 mod throttle;
 mod user;
 
+pub use attempt::{Listed, key_of as attempt_key};
 pub use authorization::{Approval, Decided};
 pub use client::NewRegistration;
 pub use code::Redeem;
