@@ -151,11 +151,8 @@ fn with_credentials(
             _ => values.iter().find(|(own, _)| *own == name).map_or("", |(_, value)| value),
         }
     };
-    let params: Vec<(&str, String)> = order
-        .iter()
-        .map(|name| (*name, value(name).to_owned()))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
+    let params: Vec<(&str, String)> =
+        order.iter().map(|name| (*name, value(name).to_owned())).filter(|(_, value)| !value.is_empty()).collect();
     let credentials = match method {
         Method::Basic => basic(&identity.id, identity.secret.as_deref().unwrap_or_default()),
         Method::None | Method::Post => String::new(),
@@ -184,7 +181,7 @@ fn method(run: &Run<'_>, found: &Found, identity: &Identity) -> Method {
     match identity.method.as_deref() {
         Some("none") if offers("none") => Method::None,
         Some("client_secret_post") if offers("client_secret_post") => Method::Post,
-        Some("client_secret_basic") if offers("client_secret_basic") => Method::Basic,
+        // Registered for Basic, or for nothing that is offered.
         _ if offers("client_secret_basic") => Method::Basic,
         _ if offers("client_secret_post") => Method::Post,
         _ => Method::None,
