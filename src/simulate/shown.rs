@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(shown_body("username=ada&password=correct+horse+battery"), "username=ada&password=…");
         assert_eq!(shown_body("client_secret=hunter2"), "client_secret=…");
         assert_eq!(
-            shown_body("grant_type=refresh_token&refresh_token=pcr_12345678"),
+            shown_body("grant_type=refresh_token&refresh_token=pcr_1234567890"),
             "grant_type=refresh_token&refresh_token=pcr_12…"
         );
         assert_eq!(
