@@ -19,7 +19,7 @@ use crate::account;
 use crate::app::App;
 use crate::attempts::writer;
 use crate::config::Tool;
-use crate::endpoints::{authorize, consent, discovery, document, health, login, register, revoke, setup, token};
+use crate::endpoints::{authorize, consent, discovery, document, health, login, probe, register, revoke, setup, token};
 use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
@@ -90,6 +90,8 @@ pub fn router(app: &App) -> Router {
         .route("/", get(account::landing))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/probe", any(probe::arrived))
+        .route("/probe/stream", get(probe::stream))
         .merge(pages.method_not_allowed_fallback(other_method))
         .with_state(app.clone())
         .merge(api)

@@ -73,6 +73,7 @@ pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
+    pub(crate) probe: Limit,
 }
 
 /// How long one client's tokens live.
@@ -173,6 +174,7 @@ impl App {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
+            probe: Limit::new(config.limits.authorize_per_minute, None),
         });
         let (recorder, inbox) = if config.attempts.enabled {
             let (recorder, inbox) = recorder::open();
@@ -266,6 +268,7 @@ impl App {
             limits.register.sweep();
             limits.authorize.sweep();
             limits.token.sweep();
+            limits.probe.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())

@@ -5,6 +5,7 @@ mod config;
 mod health;
 mod keys;
 mod logging;
+mod outside;
 mod serve;
 mod users;
 
@@ -130,14 +131,16 @@ pub fn run() -> ExitCode {
         Err(error) => return fail(&CliError::Other(format!("the runtime can't start: {error}"))),
     };
     match runtime.block_on(dispatch(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-async fn dispatch(arguments: Arguments) -> Result<(), CliError> {
+/// A command's end: most have but one good one.
+async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
     if let Some(Command::Keys(keys::Command::Master)) = &arguments.command {
-        return keys::print_master();
+        keys::print_master()?;
+        return Ok(ExitCode::SUCCESS);
     }
     let config = load(arguments.config)?;
     match arguments.command.unwrap_or(Command::Serve) {
@@ -152,7 +155,8 @@ async fn dispatch(arguments: Arguments) -> Result<(), CliError> {
         Command::Doctor { attempt, json } => attempts::tell(&config, &attempt, json).await,
         Command::Config(command) => config::run(&config, &command),
         Command::Health => health::run(&config).await,
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn load(file: Option<PathBuf>) -> Result<Config, CliError> {

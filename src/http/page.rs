@@ -179,10 +179,12 @@ pub(crate) struct Consent {
     pub(crate) authorization: String,
     /// The client's name as it calls itself.
     pub(crate) client_name: String,
-    /// The vendor, if the callback proves that the client is theirs.
+    /// What vouches for the name: `Verified: ChatGPT (OpenAI)`. Only reviewed facts and administrators do.
     pub(crate) verified: Option<String>,
-    /// How the client got here, as the end of "It …": `registered itself 3 minutes ago`.
-    pub(crate) registered: String,
+    /// What the client is for, in an administrator's words.
+    pub(crate) description: Option<String>,
+    /// How the client came to be known, a whole sentence: `It registered itself 3 minutes ago.`
+    pub(crate) known_by: String,
     /// Where the access goes, shown largest: a host in its ASCII form (with its port on
     /// loopback), or `scheme://`.
     pub(crate) destination: String,

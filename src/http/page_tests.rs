@@ -20,7 +20,8 @@ fn consent(shown: &str, hidden: &str, verified: bool) -> Consent {
         authorization: hidden.into(),
         client_name: shown.into(),
         verified: verified.then(|| shown.into()),
-        registered: shown.into(),
+        description: Some(shown.into()),
+        known_by: shown.into(),
         destination: shown.into(),
         destination_kind: DestinationKind::Https,
         resource_name: shown.into(),
@@ -221,7 +222,7 @@ fn consent_says_who_vouches_for_the_name() {
     let unknown = html(consent("Mallory", "x", false));
     assert!(unknown.contains("Mallory can’t verify this name"), "{unknown}");
     let known = html(consent("Mallory", "x", true));
-    assert!(!known.contains("can’t verify") && known.contains("Verified"), "{known}");
+    assert!(!known.contains("can’t verify") && known.contains("badge good"), "{known}");
 }
 
 #[test]

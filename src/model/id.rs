@@ -66,3 +66,12 @@ impl AuthorizationId {
         AttemptId::inside(&self.0)
     }
 }
+
+impl ClientId {
+    /// Whether it has the form of the ids that this server gives to clients that register: `pc_` and 128 bits.
+    #[must_use]
+    pub fn is_of_our_making(&self) -> bool {
+        let random = self.as_str().strip_prefix("pc_").unwrap_or_default();
+        random.len() == 22 && random.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    }
+}

@@ -23,6 +23,7 @@ mod chatgpt;
 mod consent;
 mod discovery;
 mod durability;
+mod healing;
 mod hostile;
 mod insomnia;
 mod mcp;
