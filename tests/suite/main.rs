@@ -17,6 +17,7 @@ mod connector;
 mod layers;
 mod server;
 
+mod attempts;
 mod authorize;
 mod chatgpt;
 mod consent;
