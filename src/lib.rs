@@ -12,6 +12,7 @@ mod library;
 mod mcp;
 pub mod model;
 pub mod oauth;
+pub mod outside;
 pub mod revocations;
 pub mod server;
 pub mod store;

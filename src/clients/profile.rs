@@ -1,23 +1,67 @@
-//! Client profiles: reviewed data about widely used clients, by their redirect URIs.
+//! Client profiles: reviewed data about widely used clients (`profiles.toml`), and what it proves.
+//!
+//! Two facts verify: an answer that goes to a vendor's own server, and a metadata document at a vendor's URL. Names,
+//! loopback addresses, user agents and networks are hints that pick the right advice.
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::model::client::Client;
+use crate::model::id::ClientId;
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
-/// What is known of one vendor's client.
+/// How a client makes itself known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AsksBy {
+    /// By the URL of a metadata document.
+    Document,
+    /// By registering itself (RFC 7591).
+    Registration,
+    /// By an id, and perhaps a secret, that a person types in.
+    Typed,
+}
+
+/// What is known of one client. The fields are explained at the top of `profiles.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The product and who makes it, for the consent page.
+    /// The word that names it in settings and commands.
+    pub id: String,
+    /// The product.
+    pub name: String,
+    /// Who makes it.
     pub vendor: String,
-    /// Redirect URIs that are the vendor's.
     #[serde(default)]
     callbacks: Vec<String>,
-    /// Beginnings of redirect URIs that end in a connector's id.
     #[serde(default)]
     callback_prefixes: Vec<String>,
+    #[serde(default)]
+    local_callbacks: Vec<String>,
+    #[serde(default)]
+    identities: Vec<String>,
+    #[serde(default)]
+    identity_prefixes: Vec<String>,
+    #[serde(default)]
+    names: Vec<String>,
+    /// Words in the User-Agent of its requests.
+    #[serde(default)]
+    pub agents: Vec<String>,
+    /// Networks that it calls from.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
+    /// Whether its servers call, so that they must reach this one.
+    #[serde(default)]
+    pub remote: bool,
+    /// How it makes itself known, the preferred way first.
+    pub asks_by: Vec<AsksBy>,
+    /// What "verified" rests on.
+    pub verified_by: String,
     /// What a person does in that client to make it register anew.
     pub forget: String,
+    /// What a server has to put up with.
+    #[serde(default)]
+    pub quirks: Vec<String>,
 }
 
 /// All profiles.
@@ -28,29 +72,131 @@ pub struct Profiles {
     profiles: Vec<Profile>,
 }
 
+impl Profile {
+    /// The product and who makes it, for pages.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.name == self.vendor { self.name.clone() } else { format!("{} ({})", self.name, self.vendor) }
+    }
+
+    /// The redirect URIs of its vendor's servers that are known whole.
+    pub fn callbacks(&self) -> impl Iterator<Item = &str> {
+        self.callbacks.iter().map(String::as_str)
+    }
+
+    /// Its redirect URIs on a person's device; a loopback port is left out.
+    pub fn local_callbacks(&self) -> impl Iterator<Item = &str> {
+        self.local_callbacks.iter().map(String::as_str)
+    }
+
+    /// The URLs of its metadata documents that are known whole, the usual one first.
+    pub fn identities(&self) -> impl Iterator<Item = &str> {
+        self.identities.iter().map(String::as_str)
+    }
+
+    fn owns_callback(&self, text: &str) -> bool {
+        self.callbacks.iter().any(|own| own == text)
+            || self.callback_prefixes.iter().any(|own| text.strip_prefix(own.as_str()).is_some_and(is_id))
+    }
+
+    fn owns_identity(&self, url: &str) -> bool {
+        let id_and_file =
+            |rest: &str| rest.split_once('/').is_some_and(|(id, file)| is_id(id) && file == "client.json");
+        self.identities.iter().any(|own| own == url)
+            || self.identity_prefixes.iter().any(|own| url.strip_prefix(own.as_str()).is_some_and(id_and_file))
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+            || self.names.iter().any(|own| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with(" (")))
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 impl Profiles {
     /// The profiles that come with the product.
     ///
     /// # Errors
     /// When the embedded file is broken, which a test rules out.
     pub fn embedded() -> Result<Self, toml::de::Error> {
-        toml::from_str(include_str!("profiles.toml"))
+        Self::parse(include_str!("profiles.toml"))
     }
 
-    /// The vendor to whom answers at this redirect URI go.
+    /// Reads profiles from text in the form of `profiles.toml`.
+    ///
+    /// # Errors
+    /// When the text breaks the form; the error says where.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Profile> {
+        self.profiles.iter()
+    }
+
+    /// The profile with this id.
+    #[must_use]
+    pub fn by_id(&self, id: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.id == id)
+    }
+
+    /// The vendor to whose servers answers at this redirect URI go. Proof, not hint.
     #[must_use]
     pub fn of(&self, redirect_uri: &RedirectUri) -> Option<&Profile> {
         if redirect_uri.destination() != Destination::Https {
             return None;
         }
-        let text = redirect_uri.as_str();
-        let id = |rest: &str| {
-            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        };
+        self.profiles.iter().find(|profile| profile.owns_callback(redirect_uri.as_str()))
+    }
+
+    /// The vendor at whose URL this client's metadata document is. Proof, not hint, once the document was fetched
+    /// from there. The longest known beginning decides.
+    #[must_use]
+    pub fn of_identity(&self, client_id: &ClientId) -> Option<&Profile> {
+        let url = client_id.as_str();
+        self.profiles
+            .iter()
+            .find(|profile| profile.identities.iter().any(|own| own == url))
+            .or_else(|| self.profiles.iter().find(|profile| profile.owns_identity(url)))
+    }
+
+    /// Which client this probably is, by whatever it says of itself: to pick advice, never to decide.
+    #[must_use]
+    pub fn guess(&self, client: &Client) -> Option<&Profile> {
+        let uris = &client.metadata.redirect_uris;
+        self.of_identity(&client.id)
+            .or_else(|| uris.iter().find_map(|uri| self.of(uri)))
+            .or_else(|| client.metadata.name.as_deref().and_then(|name| self.by_name(name)))
+            .or_else(|| uris.iter().find_map(|uri| self.guess_by_callback(uri.as_str())))
+    }
+
+    /// The profile of clients that call themselves so. A hint.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.is_called(name))
+    }
+
+    /// The profile of clients that use this callback, proof or not; a loopback port does not count. A hint.
+    #[must_use]
+    pub fn guess_by_callback(&self, redirect_uri: &str) -> Option<&Profile> {
+        let portless = without_loopback_port(redirect_uri);
         self.profiles.iter().find(|profile| {
-            profile.callbacks.iter().any(|own| own == text)
-                || profile.callback_prefixes.iter().any(|own| text.strip_prefix(own.as_str()).is_some_and(id))
+            profile.owns_callback(redirect_uri)
+                || profile.local_callbacks.iter().any(|own| own == redirect_uri || *own == portless)
         })
+    }
+
+    /// The profile whose traffic has this user agent. A hint.
+    #[must_use]
+    pub fn by_agent(&self, user_agent: &str) -> Option<&Profile> {
+        let agent = user_agent.to_ascii_lowercase();
+        self.profiles
+            .iter()
+            .find(|profile| profile.agents.iter().any(|word| agent.contains(&word.to_ascii_lowercase())))
     }
 
     /// What to do in each client to make it register anew.
@@ -59,27 +205,97 @@ impl Profiles {
     }
 }
 
+fn without_loopback_port(redirect_uri: &str) -> String {
+    let Ok(mut url) = url::Url::parse(redirect_uri) else { return redirect_uri.to_owned() };
+    if url.scheme() == "http" && url.set_port(None).is_ok() { url.to_string() } else { redirect_uri.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Profiles;
+    use crate::model::id::ClientId;
     use crate::oauth::redirect_uri::RedirectUri;
 
-    /// C3: only the callback proves a vendor.
+    fn of(uri: &str) -> Option<String> {
+        let profiles = Profiles::embedded().unwrap();
+        profiles.of(&RedirectUri::from_stored(uri).unwrap()).map(|profile| profile.id.clone())
+    }
+
+    /// C3, R-50: only the callback proves where the answer goes.
     #[test]
     fn a_vendor_is_known_by_its_callback_only() {
-        let profiles = Profiles::embedded().unwrap();
-        for (uri, vendor) in [
-            ("https://chatgpt.com/connector_platform_oauth_redirect", Some("ChatGPT (OpenAI)")),
-            ("https://chatgpt.com/connector/oauth/abc_DEF-1", Some("ChatGPT (OpenAI)")),
-            ("https://claude.ai/api/mcp/auth_callback", Some("Claude (Anthropic)")),
+        for (uri, id) in [
+            ("https://chatgpt.com/connector_platform_oauth_redirect", Some("chatgpt")),
+            ("https://chatgpt.com/connector/oauth/abc_DEF-1", Some("chatgpt")),
+            ("https://claude.ai/api/mcp/auth_callback", Some("claude")),
+            ("https://grok.com/connectors-oauth-exchange-code/", Some("grok")),
+            ("https://grok.com/connectors-oauth-exchange-code", None),
             ("https://chatgpt.com/connector/oauth/", None),
             ("https://chatgpt.com/connector/oauth/a/../../x", None),
             ("https://chatgpt.com/connector/oauth/a?b", None),
             ("https://chatgpt.com.evil.example/connector/oauth/a", None),
             ("http://localhost/connector/oauth/a", None),
+            ("http://127.0.0.1:33418/", None),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", None),
         ] {
-            let found = profiles.of(&RedirectUri::from_stored(uri).unwrap());
-            assert_eq!(found.map(|profile| profile.vendor.as_str()), vendor, "{uri}");
+            assert_eq!(of(uri).as_deref(), id, "{uri}");
+        }
+    }
+
+    /// a document's URL tells who wrote it, to the character.
+    #[test]
+    fn a_vendor_is_known_by_its_documents_url() {
+        let profiles = Profiles::embedded().unwrap();
+        for (url, id) in [
+            ("https://chatgpt.com/oauth/client.json", Some("chatgpt")),
+            ("https://chatgpt.com/oauth/abc-1/client.json", Some("chatgpt")),
+            ("https://chatgpt.com/oauth/codex/client.json", Some("codex")),
+            ("https://chatgpt.com/oauth/codex/abc/client.json", Some("codex")),
+            ("https://claude.ai/oauth/claude-code-client-metadata", Some("claude-code")),
+            ("https://claude.ai/oauth/claude-code-client-metadata/", None),
+            ("https://chatgpt.com/oauth/a/b/client.json", None),
+            ("https://chatgpt.com/oauth/../x/client.json", None),
+            ("https://chatgpt.com/g/evil/client.json", None),
+        ] {
+            let found = profiles.of_identity(&ClientId::new(url));
+            assert_eq!(found.map(|profile| profile.id.as_str()), id, "{url}");
+        }
+    }
+
+    /// R-50, B8: whoever is stuck gets the advice for their client.
+    #[test]
+    fn a_client_is_guessed_for_advice() {
+        let profiles = Profiles::embedded().unwrap();
+        let by_callback = |uri: &str| profiles.guess_by_callback(uri).map(|profile| profile.id.as_str());
+        assert_eq!(by_callback("http://localhost:49152/oauth/callback"), Some("mcp-remote"));
+        assert_eq!(by_callback("http://127.0.0.1:33418/"), Some("vscode"));
+        assert_eq!(by_callback("cursor://anysphere.cursor-mcp/oauth/callback"), Some("cursor"));
+        assert_eq!(by_callback("https://evil.example/cb"), None);
+        let by_name = |name: &str| profiles.by_name(name).map(|profile| profile.id.as_str());
+        assert_eq!(by_name("Insomnia MCP Client"), Some("insomnia"));
+        assert_eq!(by_name("Claude Code (portcullis)"), Some("claude-code"));
+        assert_eq!(by_name("Claudette"), None);
+        assert_eq!(profiles.by_agent("Mozilla/5.0 (compatible; Claude-User/1.0)").unwrap().id, "claude");
+    }
+
+    /// Every profile has what pages and the doctor show, and ids and identities are there once.
+    #[test]
+    fn the_reviewed_file_is_whole() {
+        let profiles = Profiles::embedded().unwrap();
+        let mut ids: Vec<&str> = profiles.iter().map(|profile| profile.id.as_str()).collect();
+        for id in
+            ["chatgpt", "codex", "claude", "claude-code", "vscode", "cursor", "insomnia", "inspector", "mcp-remote"]
+        {
+            assert!(ids.contains(&id), "{id}");
+        }
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+        for profile in profiles.iter() {
+            assert!(profile.forget.ends_with('.') && !profile.asks_by.is_empty(), "{}", profile.id);
+            assert!(profile.callbacks().all(|uri| uri.starts_with("https://")), "{}", profile.id);
+            assert!(profile.identities().all(|url| url.starts_with("https://")), "{}", profile.id);
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
+use crate::clients::profile::Profile;
 use crate::http::body;
 use crate::http::page::{Consent, DestinationKind, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
@@ -105,7 +106,7 @@ async fn ask(
         ),
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
-        verified: app.profiles.of(redirect_uri).map(|profile| profile.vendor.clone()),
+        verified: app.profiles.of(redirect_uri).map(Profile::label),
         registered: registered(&client, now),
         destination: destination(redirect_uri),
         destination_kind: match redirect_uri.destination() {
