@@ -17,6 +17,8 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// A secret in the body.
     ClientSecretPost,
+    /// An assertion signed with the client's own key (RFC 7523 §2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
@@ -27,13 +29,16 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
     /// The method with this registered name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost].into_iter().find(|own| own.as_str() == text)
+        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt]
+            .into_iter()
+            .find(|own| own.as_str() == text)
     }
 
     /// Whether the method needs a secret.
@@ -173,7 +178,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Drops control and invisible direction-changing characters, which could make a name lie on the consent page.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
