@@ -16,7 +16,9 @@ mod cli;
 mod connector;
 mod layers;
 mod server;
+mod signer;
 
+mod assertion_rules;
 mod authorize;
 mod chatgpt;
 mod consent;
