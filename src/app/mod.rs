@@ -21,6 +21,7 @@ use crate::http::cookie::Cookies;
 use crate::http::limit::Limit;
 use crate::http::respond::Edge;
 use crate::library::{Library, LibraryError};
+use crate::model::client::Client;
 use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp, whole_seconds};
 use crate::oauth::client::RegistrationRules;
@@ -67,6 +68,16 @@ pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
+}
+
+/// How long one client's tokens live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) access: Duration,
+    /// Whether it gets refresh tokens at all.
+    pub(crate) refresh: bool,
+    pub(crate) refresh_idle: Duration,
+    pub(crate) refresh_absolute: Duration,
 }
 
 /// Why the application can't be put together.
@@ -149,12 +160,7 @@ impl App {
             scope: scope.with(ScopeToken::parse(OFFLINE_ACCESS)?),
             known_schemes: config.registration.private_use_schemes.clone(),
         };
-        let mint = Mint {
-            keys: Arc::clone(&keys),
-            issuer: issuer.clone(),
-            access_ttl: config.tokens.access_ttl,
-            random: random.clone(),
-        };
+        let mint = Mint { keys: Arc::clone(&keys), issuer: issuer.clone(), random: random.clone() };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
         let library = Library::open(config.docs.folder.as_deref(), config.url(&config.paths.docs))?;
@@ -240,6 +246,17 @@ impl App {
         }
         tracing::debug!(rows, "swept");
         Ok(())
+    }
+
+    /// How long this client's tokens live: as its administrator says, else as the settings say.
+    pub(crate) fn lifetimes(&self, client: &Client) -> Lifetimes {
+        let (tokens, terms) = (&self.config.tokens, &client.terms);
+        Lifetimes {
+            access: terms.access_ttl.unwrap_or(tokens.access_ttl),
+            refresh: tokens.refresh && client.may_refresh(),
+            refresh_idle: terms.refresh_idle_ttl.unwrap_or(tokens.refresh_idle_ttl),
+            refresh_absolute: terms.refresh_absolute_ttl.unwrap_or(tokens.refresh_absolute_ttl),
+        }
     }
 
     /// The store: for the command line and for tests that look behind the curtain.

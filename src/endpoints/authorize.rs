@@ -15,7 +15,7 @@ use crate::http::address::Network;
 use crate::http::body;
 use crate::http::page::{Handoff, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, Trouble, see_other};
-use crate::model::authorization::{Authorization, Step, Visitor};
+use crate::model::authorization::{Authorization, Offered, Step, Visitor};
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
@@ -80,9 +80,10 @@ async fn begin(app: &App, parts: &Parts, params: &Params, now: Timestamp) -> Res
     }
     let (client, redirect_uri) = identify(app, params).await?;
     let exempt = &app.config.pkce.exempt_redirect_hosts;
+    let scope = client.ceiling(&app.rules.scope);
     let rules = AuthorizationRules {
         resource: &app.resource,
-        scope: &app.rules.scope,
+        scope: &scope,
         pkce_exempt: redirect_uri.destination() == Destination::Https
             && exempt.iter().any(|host| host == redirect_uri.host()),
     };
@@ -122,7 +123,7 @@ async fn identify(app: &App, params: &Params) -> Result<(Client, RedirectUri), P
         let to_do = vec!["Start from your client instead of opening this address by hand.".to_owned()];
         return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
     };
-    let found = app.store.find_client(&ClientId::new(client_id)).await?.filter(|client| client.deleted_at.is_none());
+    let found = app.store.find_client(&ClientId::new(client_id)).await?.filter(Client::is_active);
     let Some(client) = found else {
         let happened =
             "Your client uses a registration that this server does not have. It was made at another server, \
@@ -253,7 +254,7 @@ async fn dispatch(
             consents: &consents,
             may_skip_consent: app.config.consent.remember && app.profiles.of(&authorization.redirect_uri).is_some(),
         },
-        &app.offer.default_scope,
+        Offered { client: &client, default_scope: &app.offer.default_scope },
     );
     let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
     let tell = |code: ErrorCode, text: &str| {
@@ -264,7 +265,7 @@ async fn dispatch(
         Step::AskConsent(_) => Ok(see_other(&step(&app.config.paths.consent, &authorization.id))?),
         Step::Remembered(scope) => {
             let Some(own) = visitor else { return Err(Failure::Answer("a step without a session").into()) };
-            app.approve(&authorization, &own.session, scope, now).await?;
+            app.approve(&authorization, &client, &own.session, scope, now).await?;
             hand_over(app, &client, &authorization, now).await
         }
         Step::HandOver => hand_over(app, &client, &authorization, now).await,

@@ -10,7 +10,7 @@ use crate::clients::profile::Profile;
 use crate::http::body;
 use crate::http::page::{Consent, DestinationKind, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
-use crate::model::authorization::Authorization;
+use crate::model::authorization::{Authorization, Offered};
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
 use crate::oauth::redirect_uri::Destination;
@@ -31,11 +31,15 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     let (None, Some(visitor)) = (&authorization.decision, signed_in(app, &parts.headers, now).await?) else {
         return Ok(see_other(&back)?);
     };
+    let Some(client) = app.store.find_client(&authorization.client_id).await? else {
+        return Err(Failure::Answer("the client of a stored request is gone").into());
+    };
     let consents =
         app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
-    let scope = authorization.scope_for(&consents, &app.offer.default_scope);
+    let scope =
+        authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
     if parts.method != Method::POST {
-        return ask(app, &authorization, &visitor, &scope, now).await;
+        return ask(app, &authorization, &client, &visitor, &scope, now);
     }
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
@@ -45,7 +49,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         // would be granted. The page is shown again.
         return Ok(see_other(&back)?);
     }
-    decide(app, &parts.headers, &authorization, &visitor, scope, params.first("decision"), now).await
+    decide(app, &parts.headers, &authorization, &client, &visitor, scope, params.first("decision"), now).await
 }
 
 /// What the form's token is bound to, beside the browser: the request, as long as it lasts. It outlives a new
@@ -64,6 +68,7 @@ async fn decide(
     app: &App,
     headers: &HeaderMap,
     authorization: &Authorization,
+    client: &Client,
     visitor: &SignedIn,
     scope: Scope,
     decision: Option<&str>,
@@ -72,7 +77,7 @@ async fn decide(
     let back = step(&app.paths.authorize, &authorization.id);
     match decision {
         Some("approve") => {
-            app.approve(authorization, &visitor.session, scope, now).await?;
+            app.approve(authorization, client, &visitor.session, scope, now).await?;
         }
         Some("switch") => return Ok(browser::sign_out(app, headers, &back).await?),
         // Everything but a clear yes is a no.
@@ -84,16 +89,14 @@ async fn decide(
     Ok(see_other(&back)?)
 }
 
-async fn ask(
+fn ask(
     app: &App,
     authorization: &Authorization,
+    client: &Client,
     visitor: &SignedIn,
     scope: &Scope,
     now: Timestamp,
 ) -> Result<Response, PageRejection> {
-    let Some(client) = app.store.find_client(&authorization.client_id).await? else {
-        return Err(Failure::Answer("the client of a stored request is gone").into());
-    };
     let redirect_uri = &authorization.redirect_uri;
     let user = &visitor.session.user;
     let page = Consent {
@@ -107,7 +110,7 @@ async fn ask(
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
         verified: app.profiles.of(redirect_uri).map(Profile::label),
-        registered: registered(&client, now),
+        registered: registered(client, now),
         destination: destination(redirect_uri),
         destination_kind: match redirect_uri.destination() {
             Destination::Https => DestinationKind::Https,
@@ -119,7 +122,7 @@ async fn ask(
         display_name: user.display_name.clone(),
         login_name: user.username.as_str().to_owned(),
         scopes: app.scope_lines(scope),
-        offline: app.config.tokens.refresh,
+        offline: app.lifetimes(client).refresh,
         warnings: Vec::new(),
     };
     Ok(Page(StatusCode::OK, page).into_response())

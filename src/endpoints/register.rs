@@ -42,6 +42,10 @@ struct ClientInformation<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client_uri: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tos_uri: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_uri: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     software_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     software_version: Option<&'a str>,
@@ -74,12 +78,11 @@ async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
     let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
     let metadata = ClientMetadata::parse(&document, &app.rules)?;
     let now = app.clock.now();
-    let confidential = metadata.auth_method.is_confidential();
-    let secret = confidential.then(|| app.random.secret(SecretKind::ClientSecret));
+    let secret = metadata.needs_secret().then(|| app.random.secret(SecretKind::ClientSecret));
     let token = app.random.secret(SecretKind::RegistrationToken);
     let new = NewRegistration {
         id: app.random.client_id(),
-        fingerprint: (!confidential).then(|| fingerprint(&metadata)),
+        fingerprint: metadata.is_public().then(|| fingerprint(&metadata)),
         metadata,
         secret_hash: secret.as_ref().map(Secret::hash),
         token_hash: token.hash(),
@@ -87,7 +90,7 @@ async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
     };
     let id = app.store.insert_registration(&new).await?;
     let known = id != new.id;
-    tracing::info!(client = %id, name = new.metadata.name, method = new.metadata.auth_method.as_str(), known, "client registered");
+    tracing::info!(client = %id, name = new.metadata.name, method = new.metadata.preferred_method().as_str(), known, "client registered");
     let information = information(app, &id, &new.metadata, now, secret.as_ref(), &token);
     Ok(json(StatusCode::CREATED, &information)?)
 }
@@ -146,12 +149,11 @@ async fn update(
     }
     let metadata = ClientMetadata::parse(document, &app.rules)?;
     if metadata != client.metadata {
-        let confidential = metadata.auth_method.is_confidential();
-        let new_secret =
-            (confidential && client.secret_hash.is_none()).then(|| app.random.secret(SecretKind::ClientSecret));
+        let (needed, present) = (metadata.needs_secret(), client.secrets.current.as_ref());
+        let new_secret = (needed && present.is_none()).then(|| app.random.secret(SecretKind::ClientSecret));
         let new_hash = new_secret.as_ref().map(Secret::hash);
-        let secret_hash = if confidential { new_hash.as_ref().or(client.secret_hash.as_ref()) } else { None };
-        let fingerprint = (!confidential).then(|| fingerprint(&metadata));
+        let secret_hash = if needed { new_hash.as_ref().or(present) } else { None };
+        let fingerprint = metadata.is_public().then(|| fingerprint(&metadata));
         if !app.store.update_registration(&client.id, &metadata, secret_hash, fingerprint.as_deref()).await? {
             let text = "other registrations share this client_id, so its metadata can't change; register anew";
             return Err(Rejection::Forbidden(Refusal::new(ErrorCode::InvalidClientMetadata, text)));
@@ -177,12 +179,14 @@ fn information<'a>(
         client_secret: secret.map(Secret::expose),
         client_secret_expires_at: secret.map(|_| 0),
         redirect_uris: metadata.redirect_uris.iter().map(RedirectUri::as_str).collect(),
-        token_endpoint_auth_method: metadata.auth_method.as_str(),
+        token_endpoint_auth_method: metadata.preferred_method().as_str(),
         grant_types: &metadata.grant_types,
         response_types: ["code"],
         scope: metadata.scope.to_string(),
         client_name: metadata.name.as_deref(),
         client_uri: metadata.uri.as_deref(),
+        tos_uri: metadata.tos_uri.as_deref(),
+        policy_uri: metadata.policy_uri.as_deref(),
         software_id: metadata.software_id.as_deref(),
         software_version: metadata.software_version.as_deref(),
         application_type: metadata.application_type.as_deref(),
@@ -200,6 +204,8 @@ fn fingerprint(metadata: &ClientMetadata) -> String {
         metadata.scope.to_string(),
         metadata.name,
         metadata.uri,
+        metadata.tos_uri,
+        metadata.policy_uri,
         metadata.software_id,
         metadata.software_version,
         metadata.application_type,

@@ -27,7 +27,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
     let token = params.required("token")?;
     let found = find(app, token).await?;
     let owner = found.as_ref().map(|(_, client)| client.clone());
-    let client = authenticate(app, &parts.headers, &params, owner).await?;
+    let client = authenticate(app, &parts.headers, &params, owner, now).await?;
     if let Some((grant, owner)) = found {
         // RFC 7009 §2.1: only the client that the token was issued to; others learn nothing and change nothing.
         if owner.id == client.id {

@@ -41,10 +41,10 @@ impl AuthMethod {
             .find(|own| own.as_str() == text)
     }
 
-    /// Whether the method needs a secret.
+    /// Whether the method needs a secret that both sides know.
     #[must_use]
-    pub const fn is_confidential(self) -> bool {
-        !matches!(self, Self::None)
+    pub const fn needs_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
     }
 }
 
@@ -69,13 +69,25 @@ pub struct RegistrationRules {
     pub known_schemes: Vec<String>,
 }
 
+/// Where a client's public keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientKeys {
+    /// In its metadata: the text of a JWK set (RFC 7517 §5).
+    Inline(String),
+    /// At this URL.
+    Uri(String),
+}
+
 /// The metadata of one client after the rules were applied: what is stored and echoed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientMetadata {
     /// Where answers may go; never empty.
     pub redirect_uris: Vec<RedirectUri>,
-    /// How it authenticates.
-    pub auth_method: AuthMethod,
+    /// How it may authenticate, the preferred way first; never empty. A registration has one, a metadata document may
+    /// name several.
+    pub auth_methods: Vec<AuthMethod>,
+    /// The keys of `private_key_jwt`.
+    pub keys: Option<ClientKeys>,
     /// Which grants it uses.
     pub grant_types: Vec<String>,
     /// Which scopes it said it would ask for. Stored and echoed, neither a ceiling nor a default: a
@@ -85,6 +97,10 @@ pub struct ClientMetadata {
     pub name: Option<String>,
     /// Its home page, self-asserted.
     pub uri: Option<String>,
+    /// Its terms of service, self-asserted.
+    pub tos_uri: Option<String>,
+    /// Its privacy policy, self-asserted.
+    pub policy_uri: Option<String>,
     /// `software_id`, self-asserted.
     pub software_id: Option<String>,
     /// `software_version`, self-asserted.
@@ -97,6 +113,24 @@ pub struct ClientMetadata {
 const MAX_REDIRECT_URIS: usize = 20;
 
 impl ClientMetadata {
+    /// The way of authenticating that the client prefers.
+    #[must_use]
+    pub fn preferred_method(&self) -> AuthMethod {
+        self.auth_methods.first().copied().unwrap_or(AuthMethod::None)
+    }
+
+    /// Whether the client may come without any proof: its id proves nothing then.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.auth_methods.contains(&AuthMethod::None)
+    }
+
+    /// Whether one of its ways is a shared secret.
+    #[must_use]
+    pub fn needs_secret(&self) -> bool {
+        self.auth_methods.iter().any(|method| method.needs_secret())
+    }
+
     /// Reads a registration request. Unknown members are ignored (RFC 7591 §2), `null` and empty strings
     /// count as absent, what the server does not offer is replaced and the caller echoes the result.
     ///
@@ -128,11 +162,14 @@ impl ClientMetadata {
         let asked = text(members, "scope", 4096)?.map(|text| Scope::parse_lossy(&text).intersection(&rules.scope));
         Ok(Self {
             redirect_uris,
-            auth_method,
+            auth_methods: vec![auth_method],
+            keys: None,
             grant_types,
             scope: asked.filter(|scope| !scope.is_empty()).unwrap_or_else(|| rules.scope.clone()),
             name: text(members, "client_name", 200)?.map(|name| printable(&name)).filter(|name| !name.is_empty()),
             uri: text(members, "client_uri", 2000)?.filter(|uri| is_web_url(uri)),
+            tos_uri: text(members, "tos_uri", 2000)?.filter(|uri| is_web_url(uri)),
+            policy_uri: text(members, "policy_uri", 2000)?.filter(|uri| is_web_url(uri)),
             software_id: text(members, "software_id", 200)?,
             software_version: text(members, "software_version", 200)?,
             application_type: text(members, "application_type", 32)?,
@@ -241,7 +278,7 @@ mod tests {
     #[test]
     fn omitted_members_get_the_defaults_of_rfc7591() {
         let client = ClientMetadata::parse(&json!({"redirect_uris": ["https://a.example/cb"]}), &rules()).unwrap();
-        assert_eq!(client.auth_method, AuthMethod::ClientSecretBasic);
+        assert_eq!(client.preferred_method(), AuthMethod::ClientSecretBasic);
         assert_eq!(client.grant_types, ["authorization_code"]);
         assert_eq!(client.scope, rules().scope);
     }
@@ -306,11 +343,11 @@ mod tests {
             "client_name": "Cur\u{202e}sor",
         });
         let client = ClientMetadata::parse(&body, &public_only).unwrap();
-        assert_eq!(client.auth_method, AuthMethod::None);
+        assert_eq!(client.preferred_method(), AuthMethod::None);
         assert_eq!(client.redirect_uris.len(), 2);
         assert_eq!(client.grant_types, ["authorization_code", "refresh_token"]);
         assert_eq!(client.scope.to_string(), "a");
         assert_eq!(client.name.as_deref(), Some("Cursor"));
-        assert_eq!(ClientMetadata::parse(&body, &rules()).unwrap().auth_method, AuthMethod::ClientSecretPost);
+        assert_eq!(ClientMetadata::parse(&body, &rules()).unwrap().preferred_method(), AuthMethod::ClientSecretPost);
     }
 }

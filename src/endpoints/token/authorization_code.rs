@@ -34,12 +34,12 @@ pub(super) async fn redeem(
         }
         return Err(refusal.into());
     }
-    let tokens = &app.config.tokens;
-    let grant = Grant { expires_at: now.plus(tokens.refresh_absolute_ttl), ..code.grant };
+    let lifetimes = app.lifetimes(client);
+    let grant = Grant { expires_at: now.plus(lifetimes.refresh_absolute), ..code.grant };
     // Signed before anything is spent: if it fails, the code is still good (D5).
-    let access = app.mint.issue(&grant, &grant.scope, now)?;
-    let refresh = tokens.refresh.then(|| app.random.secret(SecretKind::RefreshToken));
-    let refresh_expires_at = now.plus(tokens.refresh_idle_ttl).min(grant.expires_at);
+    let access = app.mint.issue(&grant, &grant.scope, lifetimes.access, now)?;
+    let refresh = lifetimes.refresh.then(|| app.random.secret(SecretKind::RefreshToken));
+    let refresh_expires_at = now.plus(lifetimes.refresh_idle).min(grant.expires_at);
     let redemption = app
         .store
         .redeem_code(&Redeem {

@@ -58,7 +58,7 @@ async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
         Ok(TokenRequest::AuthorizationCode(_)) | Err(_) => None,
     };
     let owner = stored.as_ref().map(|stored| stored.client.clone());
-    let client = authenticate(app, &parts.headers, &params, owner).await?;
+    let client = authenticate(app, &parts.headers, &params, owner, now).await?;
     match request? {
         TokenRequest::AuthorizationCode(request) => authorization_code::redeem(app, &client, &request, now).await,
         TokenRequest::RefreshToken(request) => refresh_token::rotate(app, &client, &request, stored, now).await,
