@@ -107,9 +107,7 @@ impl Fetcher {
             .user_agent(concat!("Portcullis/", env!("CARGO_PKG_VERSION")));
         builder = match &settings.proxy {
             // The proxy is the operator's own choice, wherever it is; names behind it are judged before it is asked.
-            Some(proxy) => {
-                builder.proxy(Proxy::all(proxy).map_err(|_| FetchSetupError::Proxy(proxy.clone()))?)
-            }
+            Some(proxy) => builder.proxy(Proxy::all(proxy).map_err(|_| FetchSetupError::Proxy(proxy.clone()))?),
             None => builder.dns_resolver(Arc::clone(&judge)),
         };
         if let Some(path) = &settings.ca_file {
@@ -168,10 +166,7 @@ impl Fetcher {
             if let Some(judged) = own.downcast_ref::<FetchError>() {
                 return judged.clone();
             }
-            // The TLS library speaks through I/O errors; the network itself never says "invalid data".
-            tls |= own.downcast_ref::<std::io::Error>().is_some_and(|error| {
-                error.kind() == std::io::ErrorKind::InvalidData || error.to_string().contains("tls handshake")
-            });
+            tls |= own.downcast_ref::<std::io::Error>().is_some_and(is_tls);
             cause = own.source();
         }
         let (host, why) = (url.host().to_owned(), innermost(error));
@@ -187,6 +182,13 @@ impl Fetcher {
             FetchError::Broken(why)
         }
     }
+}
+
+/// The TLS library speaks through I/O errors, one inside the other; the network itself never says "invalid data".
+fn is_tls(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::InvalidData
+        || error.to_string().contains("tls handshake")
+        || error.get_ref().and_then(|inner| inner.downcast_ref::<std::io::Error>()).is_some_and(is_tls)
 }
 
 /// status, media type and announced length, before a byte of the body is read.

@@ -8,10 +8,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::client::{AuthMethod, printable};
+use super::client::{AuthMethod, ClientKeys, ClientMetadata, printable};
 use super::https_url::{HttpsUrl, InvalidHttpsUrl};
 use super::json::{self, InvalidJson};
-use super::jwks::{ClientKeys, InvalidJwkSet, JwkSet};
+use super::jwks::{InvalidJwkSet, JwkSet};
 use super::redirect_uri::{InvalidRedirectUri, RedirectUri};
 use super::scope::Scope;
 
@@ -110,32 +110,11 @@ pub struct DocumentRules {
 /// A document after the rules were applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientDocument {
-    /// Where answers may go; never empty.
-    pub redirect_uris: Vec<RedirectUri>,
-    /// How the client may authenticate here, its preferred way first; never empty.
-    pub auth_methods: Vec<AuthMethod>,
-    /// Its keys; there whenever `private_key_jwt` is among the methods.
-    pub keys: Option<ClientKeys>,
-    /// Which grants it uses, of those on offer.
-    pub grant_types: Vec<String>,
-    /// Which scopes it says it will ask for, of those on offer.
-    pub scope: Scope,
-    /// Its name, self-asserted.
-    pub name: String,
-    /// Its home page, self-asserted, as are all that follow.
-    pub uri: Option<String>,
+    /// What it says of the client. The ways of authenticating are those that both sides can use, the client's preferred
+    /// one first; where `private_key_jwt` is one of them, there are keys.
+    pub metadata: ClientMetadata,
     /// The picture that it shows.
     pub logo_uri: Option<String>,
-    /// Its terms of service.
-    pub tos_uri: Option<String>,
-    /// Its privacy policy.
-    pub policy_uri: Option<String>,
-    /// `software_id`.
-    pub software_id: Option<String>,
-    /// `software_version`.
-    pub software_version: Option<String>,
-    /// `application_type`. Not enforced, as in registrations.
-    pub application_type: Option<String>,
 }
 
 /// The rule that a document breaks.
@@ -237,21 +216,21 @@ impl ClientDocument {
         let redirect_uris = redirect_uris(&members, rules)?;
         let (auth_methods, keys) = authentication(&members, rules)?;
         let asked = scope(&members, rules);
-        Ok(Self {
+        let metadata = ClientMetadata {
             redirect_uris,
             auth_methods,
             keys,
             grant_types: grant_types(&members, rules)?,
             scope: asked.unwrap_or_else(|| rules.scope.clone()),
-            name,
+            name: Some(name),
             uri: web_url(&members, "client_uri"),
-            logo_uri: web_url(&members, "logo_uri"),
             tos_uri: web_url(&members, "tos_uri"),
             policy_uri: web_url(&members, "policy_uri"),
             software_id: decoration(&members, "software_id", MAX_NAME),
             software_version: decoration(&members, "software_version", MAX_NAME),
             application_type: decoration(&members, "application_type", 32),
-        })
+        };
+        Ok(Self { metadata, logo_uri: web_url(&members, "logo_uri") })
     }
 }
 
@@ -332,7 +311,7 @@ fn keys(
     let keys = match (inline, uri) {
         (Some(_), Some(_)) => return Err(DocumentFault::KeysTwice),
         (Some(set), None) => match JwkSet::from_members(set) {
-            Ok(set) => Some(ClientKeys::Inline(set)),
+            Ok(set) => Some(ClientKeys::Inline(set.as_str().to_owned())),
             Err(why @ (InvalidJwkSet::PrivateKey { .. } | InvalidJwkSet::SharedSecret { .. })) => {
                 return Err(why.into());
             }

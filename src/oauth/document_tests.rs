@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{ClientDocument, ClientIdUrl, DocumentFault, DocumentRules, InvalidClientIdUrl, MAX_BYTES};
-use crate::oauth::client::AuthMethod;
+use crate::oauth::client::{AuthMethod, ClientKeys};
 use crate::oauth::https_url::InvalidHttpsUrl;
 use crate::oauth::json::InvalidJson;
-use crate::oauth::jwks::{ClientKeys, InvalidJwkSet};
+use crate::oauth::jwks::InvalidJwkSet;
 use crate::oauth::redirect_uri::RedirectUri;
 use crate::oauth::scope::Scope;
 
@@ -126,11 +126,11 @@ fn documents_of_known_vendors_are_read() {
         let url = ClientIdUrl::parse(&id, &[443]).unwrap();
         let document = ClientDocument::parse(text.as_bytes(), &url, &rules()).unwrap();
         for callback in callbacks {
-            assert!(RedirectUri::select(callback, &document.redirect_uris).is_some(), "{id}: {callback}");
+            assert!(RedirectUri::select(callback, &document.metadata.redirect_uris).is_some(), "{id}: {callback}");
         }
-        assert_eq!(document.auth_methods, methods, "{id}");
-        assert_eq!(document.grant_types.len(), grants, "{id}");
-        assert_eq!(document.keys.is_some(), methods.len() == 2, "{id}");
+        assert_eq!(document.metadata.auth_methods, methods, "{id}");
+        assert_eq!(document.metadata.grant_types.len(), grants, "{id}");
+        assert_eq!(document.metadata.keys.is_some(), methods.len() == 2, "{id}");
     }
 }
 
@@ -144,7 +144,7 @@ fn the_array_of_methods_is_authoritative() {
         let changes = json!({
             "token_endpoint_auth_method": single, "token_endpoint_auth_methods_supported": array, "jwks_uri": jwks_uri,
         });
-        read(&with(&changes), rules).map(|document| document.auth_methods)
+        read(&with(&changes), rules).map(|document| document.metadata.auth_methods)
     };
     let (any, public) = (rules(), only(&[NONE, AuthMethod::ClientSecretPost]));
     for (single, array, rules, usable) in [
@@ -184,16 +184,16 @@ fn the_array_of_methods_is_authoritative() {
 fn keys_are_inline_or_at_an_address() {
     let key = json!("private_key_jwt");
     let inline = read(&with(&json!({ "token_endpoint_auth_method": key, "jwks": rsa_keys() })), &rules()).unwrap();
-    assert!(matches!(inline.keys, Some(ClientKeys::Inline(set)) if set.has("k")));
+    assert!(matches!(inline.metadata.keys, Some(ClientKeys::Inline(text)) if text.contains("\"kid\":\"k\"")));
     let uri = json!({ "token_endpoint_auth_method": key, "jwks_uri": "https://k.example/j" });
-    assert_eq!(read(&with(&uri), &rules()).unwrap().keys, Some(ClientKeys::Uri("https://k.example/j".into())));
+    assert_eq!(read(&with(&uri), &rules()).unwrap().metadata.keys, Some(ClientKeys::Uri("https://k.example/j".into())));
     assert_eq!(fault(&json!({ "token_endpoint_auth_method": key })), DocumentFault::NoKeys);
     let both = json!({ "jwks_uri": "https://k.example/j", "jwks": rsa_keys() });
     assert_eq!(fault(&both), DocumentFault::KeysTwice);
     // Without keys the other method is left.
     let either =
         read(&with(&json!({ "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"] })), &rules());
-    assert_eq!(either.unwrap().auth_methods, [AuthMethod::None]);
+    assert_eq!(either.unwrap().metadata.auth_methods, [AuthMethod::None]);
     for (url, why) in [
         ("http://k.example/j", InvalidHttpsUrl::PlainHttp),
         ("https://127.0.0.1/j", InvalidHttpsUrl::AddressHost),
@@ -206,7 +206,9 @@ fn keys_are_inline_or_at_an_address() {
     private["keys"][0]["d"] = json!("AQAB");
     // A danger to its owner, whether the keys are needed or not.
     assert!(matches!(fault(&json!({ "jwks": private })), DocumentFault::Keys(InvalidJwkSet::PrivateKey { .. })));
-    assert!(read(&with(&json!({ "jwks": { "keys": [] }, "jwks_uri": null })), &rules()).unwrap().keys.is_none());
+    assert!(
+        read(&with(&json!({ "jwks": { "keys": [] }, "jwks_uri": null })), &rules()).unwrap().metadata.keys.is_none()
+    );
     assert!(matches!(fault(&json!({ "jwks": "x" })), DocumentFault::Wrong { member: "jwks", .. }));
 }
 
@@ -278,12 +280,15 @@ fn unknown_members_schemes_and_grants_are_left_out() {
         &rules(),
     )
     .unwrap();
-    assert_eq!(document.redirect_uris.len(), 2);
-    assert_eq!(document.grant_types, ["authorization_code", "refresh_token"]);
-    assert_eq!((document.name.as_str(), document.scope.to_string().as_str()), ("App", "a"));
-    assert_eq!(document.uri.as_deref(), Some("https://app.example.com"));
-    assert_eq!((document.logo_uri, document.tos_uri, document.policy_uri), (None, None, None));
-    assert_eq!(read(&base(), &rules()).unwrap().grant_types, ["authorization_code"]);
+    assert_eq!(document.metadata.redirect_uris.len(), 2);
+    assert_eq!(document.metadata.grant_types, ["authorization_code", "refresh_token"]);
+    assert_eq!(
+        (document.metadata.name.as_deref().unwrap(), document.metadata.scope.to_string().as_str()),
+        ("App", "a")
+    );
+    assert_eq!(document.metadata.uri.as_deref(), Some("https://app.example.com"));
+    assert_eq!((document.logo_uri, document.metadata.tos_uri, document.metadata.policy_uri), (None, None, None));
+    assert_eq!(read(&base(), &rules()).unwrap().metadata.grant_types, ["authorization_code"]);
 }
 
 proptest! {

@@ -18,15 +18,6 @@ const MAX_KEYS: usize = 50;
 /// The longest `kid`.
 pub const MAX_KID: usize = 256;
 
-/// Where a client's keys come from (RFC 7591 §2: one of the two, never both).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientKeys {
-    /// `jwks`: the keys themselves.
-    Inline(JwkSet),
-    /// `jwks_uri`: an address that they are fetched from.
-    Uri(String),
-}
-
 /// The algorithms that a client may sign an assertion with. No shared secrets, no `none` (RFC 8725 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AssertionAlgorithm {

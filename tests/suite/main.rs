@@ -17,6 +17,7 @@ mod connector;
 mod layers;
 mod server;
 mod signer;
+mod vendor;
 
 mod assertion_rules;
 mod authorize;
@@ -24,6 +25,7 @@ mod chatgpt;
 mod consent;
 mod discovery;
 mod durability;
+mod fetch;
 mod hostile;
 mod insomnia;
 mod mcp;
