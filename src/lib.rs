@@ -2,6 +2,7 @@
 
 mod account;
 pub mod app;
+pub mod attempts;
 pub mod cli;
 pub mod clients;
 pub mod config;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, Method};
+use axum::extract::State;
+use axum::http::{HeaderName, Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::net::TcpListener;
@@ -18,7 +19,8 @@ use crate::account;
 use crate::app::App;
 use crate::config::Tool;
 use crate::endpoints::{authorize, consent, discovery, document, health, login, register, revoke, setup, token};
-use crate::http::respond::{method_not_allowed, not_found};
+use crate::http::respond::Rejection;
+use crate::http::visit::Visit;
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
 use crate::oauth::metadata::protected_resource_url;
@@ -42,7 +44,7 @@ pub fn router(app: &App) -> Router {
         .route("/.well-known/{*rest}", any(discovery::unknown))
         .route("/.well-known", any(discovery::unknown));
     for (path, body) in discovery::documents(app) {
-        api = api.route(&path, get(async move || discovery::document(body)));
+        api = api.route(&path, get(async move |visit: Visit, uri: Uri| discovery::document(body, visit, &uri)));
     }
     if let Some(path) = &app.paths.register {
         api = api.merge(both(path, post(register::create).fallback(only_post))).route(
@@ -88,7 +90,7 @@ pub fn router(app: &App) -> Router {
         .merge(pages.method_not_allowed_fallback(other_method))
         .with_state(app.clone())
         .merge(api)
-        .fallback(nothing_here)
+        .fallback_service(any(nothing_here).with_state(app.clone()))
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
 }
 
@@ -104,16 +106,18 @@ fn both<S: Clone + Send + Sync + 'static>(path: &str, handler: MethodRouter<S>) 
     Router::new().route(path, handler.clone()).route(&format!("{path}/"), handler)
 }
 
-async fn only_post() -> Response {
-    method_not_allowed("this endpoint takes POST")
+async fn only_post(State(app): State<App>, visit: Visit) -> Response {
+    app.edge.json("server", &visit, Err(Rejection::WrongMethod("this endpoint takes POST")))
 }
 
-async fn other_method() -> Response {
-    method_not_allowed("this address does not take this method; the Allow header says which it takes")
+async fn other_method(State(app): State<App>, visit: Visit) -> Response {
+    let text = "this address does not take this method; the Allow header says which it takes";
+    app.edge.json("server", &visit, Err(Rejection::WrongMethod(text)))
 }
 
-async fn nothing_here() -> Response {
-    not_found("there is nothing at this address; GET / says what this server is")
+async fn nothing_here(State(app): State<App>, visit: Visit) -> Response {
+    let text = "there is nothing at this address; GET / says what this server is";
+    app.edge.json("server", &visit, Err(Rejection::NotFound(text)))
 }
 
 /// CORS for everything that programs call from a browser page; not for the pages (S-13, B-22). No cookies are
@@ -136,7 +140,7 @@ impl tower_http::catch_panic::ResponseForPanic for PanicAnswer {
 
     fn response_for_panic(&mut self, _: Box<dyn std::any::Any + Send>) -> axum::http::Response<Self::ResponseBody> {
         let failure = crate::http::respond::Failure::Answer("a handler panicked");
-        self.0.edge.json("server", Err(failure.into()))
+        self.0.edge.json("server", &self.0.visits.nobody(), Err(failure.into()))
     }
 }
 

@@ -64,11 +64,11 @@ pub(crate) async fn authenticate(
     }
     let accepted = &client.metadata.auth_methods;
     if !accepted.contains(&credentials.method) {
-        let names = accepted.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" or ");
+        let ways = accepted.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" or ");
         let text = if client.metadata.is_public() && !credentials.secrets.is_empty() {
             "this client registered as public (none); send client_id without a secret".to_owned()
         } else {
-            format!("this client registered {names}; authenticate that way")
+            format!("this client registered {ways}; authenticate that way")
         };
         return Err(refuse(&text, format!("client {client_id} came with {}", credentials.method.as_str())));
     }

@@ -4,12 +4,14 @@
 pub(crate) mod approve;
 pub(crate) mod browser;
 pub(crate) mod client_auth;
+pub(crate) mod visit;
 
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attempts::recorder::Recorder;
 use crate::clients::profile::Profiles;
 use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
@@ -20,6 +22,7 @@ use crate::crypto::random::Random;
 use crate::http::cookie::Cookies;
 use crate::http::limit::Limit;
 use crate::http::respond::Edge;
+use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
 use crate::model::client::Client;
 use crate::model::key::StoredKey;
@@ -59,6 +62,7 @@ pub struct Parts {
     pub(crate) cookies: Cookies,
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
+    pub(crate) visits: Visits,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -169,6 +173,12 @@ impl App {
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
         });
+        let visits = Visits {
+            key: master.attempts(),
+            clock: clock.clone(),
+            recorder: Recorder::off(),
+            trusted_proxies: config.limits.trusted_proxies.clone().into(),
+        };
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),
             edge: Edge { service: config.name.clone(), random: random.clone() },
@@ -189,6 +199,7 @@ impl App {
             rules,
             library,
             limits,
+            visits,
             polling: tokio::sync::Mutex::new(()),
         }));
         app.poll().await?;

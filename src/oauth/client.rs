@@ -113,6 +113,25 @@ pub struct ClientMetadata {
 const MAX_REDIRECT_URIS: usize = 20;
 
 impl ClientMetadata {
+    /// The least that a public client can be: one callback, every grant type and scope on offer.
+    #[must_use]
+    pub fn of_public(redirect_uri: RedirectUri, name: Option<String>, rules: &RegistrationRules) -> Self {
+        Self {
+            redirect_uris: vec![redirect_uri],
+            auth_methods: vec![AuthMethod::None],
+            keys: None,
+            grant_types: rules.grant_types.iter().map(|grant| (*grant).to_owned()).collect(),
+            scope: rules.scope.clone(),
+            name,
+            uri: None,
+            tos_uri: None,
+            policy_uri: None,
+            software_id: None,
+            software_version: None,
+            application_type: None,
+        }
+    }
+
     /// The way of authenticating that the client prefers.
     #[must_use]
     pub fn preferred_method(&self) -> AuthMethod {

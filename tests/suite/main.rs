@@ -26,6 +26,7 @@ mod consent;
 mod discovery;
 mod durability;
 mod fetch;
+mod healing;
 mod hostile;
 mod insomnia;
 mod mcp;
