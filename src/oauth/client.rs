@@ -234,7 +234,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Drops control and invisible direction-changing characters, which could make a name lie on the consent page.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')

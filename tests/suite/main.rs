@@ -16,13 +16,17 @@ mod cli;
 mod connector;
 mod layers;
 mod server;
+mod signer;
+mod vendor;
 
+mod assertion_rules;
 mod attempts;
 mod authorize;
 mod chatgpt;
 mod consent;
 mod discovery;
 mod durability;
+mod fetch;
 mod healing;
 mod hostile;
 mod insomnia;
