@@ -20,10 +20,12 @@ mod signer;
 mod vendor;
 
 mod assertion_rules;
+mod assertions;
 mod authorize;
 mod chatgpt;
 mod consent;
 mod discovery;
+mod documents;
 mod durability;
 mod fetch;
 mod healing;
