@@ -3,7 +3,6 @@
 
 #![allow(dead_code, reason = "targets use a part")]
 
-#[path = "../src/oauth/mod.rs"]
 pub mod oauth;
 
 use oauth::client::AuthMethod;

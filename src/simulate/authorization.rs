@@ -138,7 +138,9 @@ fn judge_iss(run: &Run<'_>, found: &Found, iss: &[String]) -> Result<(), Why> {
         [] => Err(Why(format!(
             "authorization_response_iss_parameter_supported is advertised and no iss came: {name} throws the answer away, lest another server's code be mixed in (RFC 9207)"
         ))),
-        [other] => Err(Why(format!("iss is “{other}”, the issuer “{issuer}”: {name} throws the answer away (RFC 9207)"))),
+        [other] => {
+            Err(Why(format!("iss is “{other}”, the issuer “{issuer}”: {name} throws the answer away (RFC 9207)")))
+        }
         _ => Err(Why(format!("{name} gets iss {} times", iss.len()))),
     }
 }

@@ -58,9 +58,8 @@ pub(super) async fn converse(run: &Run<'_>, trace: &mut Trace, token: &str) -> R
             format!("server/discover with {STATELESS} in supportedVersions; else initialize with {revision}")
         }
     };
-    let mut conversation = trace
-        .step("MCP greeting", needs, async |step| Conversation::greet(run, step, token).await)
-        .await?;
+    let mut conversation =
+        trace.step("MCP greeting", needs, async |step| Conversation::greet(run, step, token).await).await?;
     // Connecting again, the client greets again; that it agrees on the same is no question of the sign-in.
     let _ = run.revision.set(conversation.revision);
     let tools = trace
@@ -73,7 +72,11 @@ pub(super) async fn converse(run: &Run<'_>, trace: &mut Trace, token: &str) -> R
         .step(format!("tools/call {name}"), "a result with content", async |step| {
             let params = vec![("name", text(&name)), ("arguments", arguments.to_string())];
             let result = conversation.ask(run, step, "tools/call", Some(&name), params).await?;
-            if result.get("content").is_some_and(Value::is_array) { Ok(()) } else { Err(Why::from("the result has no content")) }
+            if result.get("content").is_some_and(Value::is_array) {
+                Ok(())
+            } else {
+                Err(Why::from("the result has no content"))
+            }
         })
         .await
 }
@@ -134,10 +137,14 @@ impl<'a> Conversation<'a> {
         self.judge_token(run, &came)?;
         // S-25: 422 left ChatGPT without tools; every other refusal makes it fall back.
         if came.status == 422 {
-            return Err(Why(format!("422 at server/discover leaves {} without tools; 400 with -32601 would do", run.name())));
+            return Err(Why(format!(
+                "422 at server/discover leaves {} without tools; 400 with -32601 would do",
+                run.name()
+            )));
         }
         let result = came.is_good().then(|| reply(&came).ok()).flatten();
-        let versions = result.as_ref().and_then(|own| own.pointer("/result/supportedVersions")).and_then(Value::as_array);
+        let versions =
+            result.as_ref().and_then(|own| own.pointer("/result/supportedVersions")).and_then(Value::as_array);
         Ok(versions.is_some_and(|own| own.iter().any(|version| version == STATELESS)))
     }
 
@@ -160,7 +167,11 @@ impl<'a> Conversation<'a> {
         self.session = came.header("mcp-session-id").map(str::to_owned);
         let body = message(run.replica.envelope, "notifications/initialized", None, None);
         let came = self.request(run, "notifications/initialized", None).json(body).send(&run.http, step).await?;
-        if came.is_good() { Ok(()) } else { Err(Why(format!("the notification “initialized” is refused: {}", came.status))) }
+        if came.is_good() {
+            Ok(())
+        } else {
+            Err(Why(format!("the notification “initialized” is refused: {}", came.status)))
+        }
     }
 
     /// Opens the stream for notifications; 405 says that there is none.
@@ -189,7 +200,8 @@ impl<'a> Conversation<'a> {
             step.note(format!("the result has no resultType, which {STATELESS} demands (S-23)"));
         }
         for tool in tools {
-            if !tool.get("name").is_some_and(Value::is_string) || !tool.get("inputSchema").is_some_and(Value::is_object) {
+            if !tool.get("name").is_some_and(Value::is_string) || !tool.get("inputSchema").is_some_and(Value::is_object)
+            {
                 return Err(Why(format!("a tool lacks name or inputSchema: {}", run.name()) + " drops the list"));
             }
         }

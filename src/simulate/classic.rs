@@ -5,13 +5,13 @@
 
 use super::Run;
 use super::authorization::{Asks, Code, authorize};
+use super::calls;
 use super::discovery::Found;
 use super::exchange::Request;
 use super::identity::Identity;
 use super::replica::{IssRule, StateForm};
 use super::report::{Stopped, Trace, Why};
 use super::tokens::{self, Tokens, basic};
-use super::calls;
 
 const AUTHORIZE: &[&str] = &[
     "response_type",
@@ -77,10 +77,14 @@ pub(super) async fn connect(
 
 async fn calls_with(run: &Run<'_>, trace: &mut Trace, title: &str, tokens: &Tokens) -> Result<(), Stopped> {
     trace
-        .step(format!("{title}: call"), "200: the token is for this endpoint, whatever resource was asked for", async |step| {
-            let came = calls::knock(run, step, &tokens.access).await?;
-            if came.is_good() { Ok(()) } else { Err(Why(format!("the token is refused with {}", came.status))) }
-        })
+        .step(
+            format!("{title}: call"),
+            "200: the token is for this endpoint, whatever resource was asked for",
+            async |step| {
+                let came = calls::knock(run, step, &tokens.access).await?;
+                if came.is_good() { Ok(()) } else { Err(Why(format!("the token is refused with {}", came.status))) }
+            },
+        )
         .await
 }
 

@@ -165,7 +165,10 @@ async fn resource_metadata(run: &Run<'_>, trace: &mut Trace, challenge: &Challen
             judge_resource(run, &resource)?;
             let servers = list("authorization_servers");
             if servers.is_empty() {
-                return Err(Why(format!("authorization_servers is empty: {} doesn't know where to sign in", run.name())));
+                return Err(Why(format!(
+                    "authorization_servers is empty: {} doesn't know where to sign in",
+                    run.name()
+                )));
             }
             if servers.len() > 1 {
                 step.note(format!("of {} authorization_servers only the first is used", servers.len()));
@@ -219,7 +222,9 @@ async fn server_metadata(run: &Run<'_>, trace: &mut Trace, issuer: &str) -> Resu
     let mut needs = "200 with JSON: issuer, authorization_endpoint, token_endpoint, response type code".to_owned();
     match run.replica.finds.issuer {
         IssuerRule::Exact => needs.push_str("; issuer equal to the authorization server's address"),
-        IssuerRule::ButForASlash => needs.push_str("; issuer equal to the authorization server's address, a slash aside"),
+        IssuerRule::ButForASlash => {
+            needs.push_str("; issuer equal to the authorization server's address, a slash aside")
+        }
         IssuerRule::Unchecked => {}
     }
     if run.replica.finds.pkce == PkceRule::MustBeListed {
@@ -229,8 +234,7 @@ async fn server_metadata(run: &Run<'_>, trace: &mut Trace, issuer: &str) -> Resu
         .step("Authorization server metadata", needs, async |step| {
             let places = server_places(issuer)?;
             let (place, document) = fetch(run, step, &places, "server metadata").await?;
-            let kind =
-                if place.contains("openid-configuration") { Document::OpenId } else { Document::Server };
+            let kind = if place.contains("openid-configuration") { Document::OpenId } else { Document::Server };
             run.replica.finds.reading.check(kind, &document)?;
             if run.replica.finds.openid_too {
                 look_for_openid(run, step, issuer).await?;
@@ -261,7 +265,10 @@ async fn look_for_openid(run: &Run<'_>, step: &mut Step, issuer: &str) -> Result
     for place in server_places(issuer)?.iter().filter(|place| place.contains("openid-configuration")) {
         let came = get(run, place).send(&run.http, step).await?;
         if came.status >= 500 {
-            step.note(format!("{place} answers {}; 404 is the answer where there is no such document (D-09)", came.status));
+            step.note(format!(
+                "{place} answers {}; 404 is the answer where there is no such document (D-09)",
+                came.status
+            ));
         }
     }
     Ok(())
@@ -310,7 +317,12 @@ fn scope(rule: ScopeRule, challenge: &Challenge, of_resource: &[String], server:
     };
     scope.extend(more.iter().filter(|own| server.lists("scopes_supported", own)));
     let mut seen = Vec::new();
-    scope.retain(|own| !own.is_empty() && !seen.contains(own) && { seen.push(*own); true });
+    scope.retain(|own| {
+        !own.is_empty() && !seen.contains(own) && {
+            seen.push(*own);
+            true
+        }
+    });
     scope.join(" ")
 }
 
@@ -325,7 +337,9 @@ async fn fetch(run: &Run<'_>, step: &mut Step, places: &[String], what: &str) ->
             status if status >= 500 => {
                 return Err(Why(format!("{place} answers {status}, at which {} stops looking (D-09)", run.name())));
             }
-            status @ 300..=399 => last = format!("{place} answers {status}, a redirect: the document must be there itself"),
+            status @ 300..=399 => {
+                last = format!("{place} answers {status}, a redirect: the document must be there itself")
+            }
             status => last = format!("{place} answers {status}"),
         }
     }
@@ -357,7 +371,10 @@ mod tests {
         let text = "error=\"invalid_token\", scope=\"a b\", resource_metadata=\"https://h/x\"";
         assert_eq!(parameter(text, "resource_metadata").as_deref(), Some("https://h/x"));
         assert_eq!(parameter(text, "scope").as_deref(), Some("a b"));
-        assert_eq!(parameter("resource_metadata=https://h/x, a=b", "resource_metadata").as_deref(), Some("https://h/x"));
+        assert_eq!(
+            parameter("resource_metadata=https://h/x, a=b", "resource_metadata").as_deref(),
+            Some("https://h/x")
+        );
         assert_eq!(parameter("scope=\"\"", "scope"), None);
     }
 

@@ -1,8 +1,8 @@
 //! The seven clients. Sources: their published code where there is any, else recorded requests, autumn 2026.
 
 use super::replica::{
-    Agents, Callback, DocumentUse, Envelope, Finds, IssRule, IssuerRule, Member, Opening, PkceRule, Reconnects, Registers, Replica,
-    ResourceRule, ScopeRule, SecretPlace, Speaks, StateForm, VerifierForm,
+    Agents, Callback, DocumentUse, Envelope, Finds, IssRule, IssuerRule, Member, Opening, PkceRule, Reconnects,
+    Registers, Replica, ResourceRule, ScopeRule, SecretPlace, Speaks, StateForm, VerifierForm,
 };
 use super::schema::Reading;
 

@@ -76,7 +76,8 @@ impl Person<'_> {
             } else {
                 return Err(Why(dead_end(&page, &came)));
             };
-            here = here.join(&next.action).map_err(|_| Why(format!("a form leads to “{}”, no address", next.action)))?;
+            here =
+                here.join(&next.action).map_err(|_| Why(format!("a form leads to “{}”, no address", next.action)))?;
             form = Some(next);
         }
         Err(Why(format!("after {MOST_HOPS} pages the browser is still not sent back")))
@@ -128,7 +129,9 @@ fn redirect(here: &Url, came: &Came) -> Result<Option<String>, Why> {
     match came.status {
         302 | 303 => {}
         // RFC 9700 §4.12: these send the form on, password included.
-        307 | 308 => return Err(Why(format!("a redirect with {} would send the form on to the next site", came.status))),
+        307 | 308 => {
+            return Err(Why(format!("a redirect with {} would send the form on to the next site", came.status)));
+        }
         _ => return Ok(None),
     }
     let target = here.join(location).map_err(|_| Why(format!("a redirect leads to “{location}”, no address")))?;

@@ -56,11 +56,9 @@ impl Document {
     fn needed(self) -> &'static [Member] {
         match self {
             Self::Resource => &[("resource", Kind::Address)],
-            Self::Server | Self::OpenId => &[
-                ("issuer", Kind::Text),
-                ("authorization_endpoint", Kind::Address),
-                ("token_endpoint", Kind::Address),
-            ],
+            Self::Server | Self::OpenId => {
+                &[("issuer", Kind::Text), ("authorization_endpoint", Kind::Address), ("token_endpoint", Kind::Address)]
+            }
             Self::Registration => &[("client_id", Kind::Text)],
             Self::Tokens => &[("access_token", Kind::Text)],
         }

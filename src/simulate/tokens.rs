@@ -151,11 +151,8 @@ fn with_credentials(
             _ => values.iter().find(|(own, _)| *own == name).map_or("", |(_, value)| value),
         }
     };
-    let params: Vec<(&str, String)> = order
-        .iter()
-        .map(|name| (*name, value(name).to_owned()))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
+    let params: Vec<(&str, String)> =
+        order.iter().map(|name| (*name, value(name).to_owned())).filter(|(_, value)| !value.is_empty()).collect();
     let credentials = match method {
         Method::Basic => basic(&identity.id, identity.secret.as_deref().unwrap_or_default()),
         Method::None | Method::Post => String::new(),

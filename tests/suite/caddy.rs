@@ -40,7 +40,8 @@ impl Deployment {
         std::fs::write(place.0.join("password"), PASSWORD).unwrap();
         let made = place.command(&["user", "add", USER, "--password-file", "password"], &env).output().unwrap();
         assert!(made.status.success(), "{made:?}");
-        let quiet = |command: &mut Command| Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let quiet =
+            |command: &mut Command| Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let server = quiet(&mut place.command(&["serve"], &env));
         std::fs::write(place.0.join("Caddyfile"), caddyfile(&place, outer, inner)).unwrap();
         let caddy = quiet(

@@ -21,12 +21,14 @@ mod signer;
 mod vendor;
 
 mod assertion_rules;
+mod assertions;
 mod attempts;
 mod authorize;
 mod caddy;
 mod chatgpt;
 mod consent;
 mod discovery;
+mod documents;
 mod durability;
 mod fetch;
 mod healing;

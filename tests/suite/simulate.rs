@@ -194,7 +194,16 @@ async fn replicas_send_what_their_clients_send() {
     let first = sent(step(&chatgpt, "Sign-in and consent"), "/authorize?");
     assert_eq!(
         names(&first),
-        ["response_type", "client_id", "redirect_uri", "state", "scope", "code_challenge", "code_challenge_method", "resource"]
+        [
+            "response_type",
+            "client_id",
+            "redirect_uri",
+            "state",
+            "scope",
+            "code_challenge",
+            "code_challenge_method",
+            "resource"
+        ]
     );
     // C1: after Disconnect there is no scope.
     let again = sent(step(&chatgpt, "Connect after Disconnect, without scope"), "/authorize?");
@@ -215,7 +224,12 @@ async fn replicas_send_what_their_clients_send() {
     let basic = step(&insomnia, "Classic tab, Basic with an empty secret: refresh");
     let params = sent(basic, "/token");
     assert_eq!(names(&params), ["grant_type", "refresh_token", "scope"]);
-    assert!(basic.exchanges[0].sent_headers.iter().any(|(name, value)| name == "authorization" && value.starts_with("Basic ")));
+    assert!(
+        basic.exchanges[0]
+            .sent_headers
+            .iter()
+            .any(|(name, value)| name == "authorization" && value.starts_with("Basic "))
+    );
     let first = sent(step(&insomnia, "Sign-in and consent"), "/authorize?");
     assert!(!names(&first).contains(&"state"));
 
@@ -228,8 +242,16 @@ async fn replicas_send_what_their_clients_send() {
 async fn replicas_register_as_their_clients_do() {
     let server = TestServer::start(Database::Sqlite).await;
     for (client, beginning, part) in [
-        ("cursor", r#"{"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback","https://www.cursor.com/agents"#, ""),
-        ("vscode", r#"{"client_name":"Visual Studio Code","client_uri":"https://code.visualstudio.com","grant_types""#, ""),
+        (
+            "cursor",
+            r#"{"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback","https://www.cursor.com/agents"#,
+            "",
+        ),
+        (
+            "vscode",
+            r#"{"client_name":"Visual Studio Code","client_uri":"https://code.visualstudio.com","grant_types""#,
+            "",
+        ),
         ("claude", r#"{"client_name":"Claude","grant_types""#, r#""client_secret_post""#),
         ("insomnia", r#"{"redirect_uris":["https://app.insomnia.rest/oauth/redirect"],"token_endpoint"#, ""),
     ] {
@@ -409,7 +431,11 @@ async fn the_command_tells_scripts_how_it_went() {
 
     let denied = place.run_with_input(&arguments(&["--deny"]), PASSWORD);
     assert_eq!(denied.code, Some(1), "{denied:?}");
-    assert!(denied.out.contains("✗ Sign-in and consent") && denied.out.contains("ChatGPT (OpenAI) stops at"), "{}", denied.out);
+    assert!(
+        denied.out.contains("✗ Sign-in and consent") && denied.out.contains("ChatGPT (OpenAI) stops at"),
+        "{}",
+        denied.out
+    );
     // Colour is for terminals.
     assert!(!denied.out.contains('\u{1b}') && !denied.out.contains(PASSWORD), "{}", denied.out);
     std::fs::write(place.0.join("password"), format!("{PASSWORD}\n")).unwrap();
