@@ -45,11 +45,13 @@ pub struct Config {
     pub sessions: Sessions,
     pub passwords: Passwords,
     pub registration: Registration,
+    pub documents: Documents,
     pub pkce: Pkce,
     pub consent: Consent,
     pub paths: Paths,
     pub scopes: Scopes,
     pub tools: Tools,
+    pub clients: Clients,
     pub docs: Docs,
     pub mcp: Mcp,
     pub limits: Limits,
@@ -129,6 +131,33 @@ pub enum RegistrationPolicy {
     Off,
 }
 
+/// `[documents]`
+#[derive(Debug, Clone)]
+pub struct Documents {
+    pub policy: DocumentsPolicy,
+    pub timeout: Duration,
+    pub min_fresh: Duration,
+    pub max_fresh: Duration,
+    pub max_stale: Duration,
+    pub new_per_minute: u32,
+    pub copies_folder: Option<PathBuf>,
+    pub proxy: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub allowed_networks: Vec<IpNet>,
+    /// Never empty.
+    pub allowed_ports: Vec<u16>,
+}
+
+/// Whose metadata documents count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentsPolicy {
+    Open,
+    Known,
+    /// Whole URLs or hosts.
+    List(Vec<String>),
+    Off,
+}
+
 /// `[pkce]`
 #[derive(Debug, Clone)]
 pub struct Pkce {
@@ -182,6 +211,13 @@ pub struct Tool {
     pub enabled: bool,
     /// A call needs all of them.
     pub scopes: Vec<String>,
+}
+
+/// `[clients]`
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// `None`: the built-in profiles alone.
+    pub profiles_file: Option<PathBuf>,
 }
 
 /// `[docs]`

@@ -8,6 +8,7 @@ pub mod clients;
 pub mod config;
 pub mod crypto;
 mod endpoints;
+pub mod fetch;
 mod http;
 mod library;
 mod mcp;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::clients::profile::{Profile, Profiles};
-use crate::model::attempt::{AttemptId, Outcome, Recorded, Stage};
+use crate::model::attempt::{ASKED, AttemptId, Outcome, Recorded, Stage};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
@@ -82,7 +82,13 @@ pub async fn gather(store: &Store, profiles: &Profiles, asked: &AttemptId) -> Re
     add_related(store, &mut steps, client.as_ref(), profile).await?;
     steps.sort_by_key(|step| {
         let event = &step.recorded.event;
-        (event.at, event.stage, event.outcome != Outcome::Ok, step.recorded.last_at)
+        // Within one second, the clock's unit: a page is shown, then refused, then it does what it is for.
+        let turn = match (event.outcome, event.reason.as_str()) {
+            (Outcome::Ok, ASKED) => 0,
+            (Outcome::Refused | Outcome::Failed, _) => 1,
+            (Outcome::Ok, _) => 2,
+        };
+        (event.at, event.stage, turn, step.recorded.last_at)
     });
     let mut seen = BTreeSet::new();
     steps.retain(|step| seen.insert(crate::store::attempt_key(&step.recorded.event)));
@@ -165,7 +171,10 @@ async fn add_related(
         let after: Vec<Recorded> = after.into_iter().filter(same).collect();
         related.extend(after);
     }
-    steps.extend(related.into_iter().map(|recorded| Step { recorded, related: true }));
+    steps.extend(related.into_iter().map(|recorded| {
+        let related = client.is_none() || recorded.event.client_id.as_ref() != client;
+        Step { recorded, related }
+    }));
     Ok(())
 }
 

@@ -317,3 +317,7 @@ fn before(judge: &Judge<'_>) -> Vec<Finding> {
         .into_iter()
         .collect()
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

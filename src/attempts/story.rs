@@ -8,7 +8,7 @@ use time::macros::format_description;
 
 use super::case::{Case, Step};
 use super::rules::{Finding, judge};
-use crate::model::attempt::{ASKED, AttemptId, Outcome, Stage};
+use crate::model::attempt::{ALLOWED, ASKED, AttemptId, Outcome, Stage};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 
@@ -153,12 +153,14 @@ impl Line {
         }
         let _ = writeln!(text, "{line}");
         let mut more = Vec::new();
-        if !self.reason.is_empty() && self.reason != ASKED {
+        if !self.reason.is_empty() && self.reason != ASKED && self.reason != ALLOWED {
             more.push(self.reason.clone());
         }
-        if !self.received.is_empty() {
-            let received = self.received.iter().map(|(name, value)| format!("{name}: {value}"));
-            more.push(received.collect::<Vec<_>>().join(" | "));
+        // The client stands in the heading.
+        let received = self.received.iter().filter(|(name, _)| name != "client_id");
+        let received: Vec<String> = received.map(|(name, value)| format!("{name}: {value}")).collect();
+        if !received.is_empty() {
+            more.push(received.join(" | "));
         }
         let from: Vec<&str> =
             [self.agent.as_str(), self.network.as_str()].into_iter().filter(|text| !text.is_empty()).collect();

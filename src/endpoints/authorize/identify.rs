@@ -1,6 +1,7 @@
 //! Who asks, and where the answer may go. Until both are good nothing is redirected anywhere: what is wrong here
 //! is told to the person, with the way out for their client (A-02, B8).
 
+use super::document::unresolved;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 
@@ -14,6 +15,7 @@ use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 use crate::oauth::client::{AuthMethod, ClientMetadata};
+use crate::oauth::document::ClientIdUrl;
 use crate::oauth::error::Refusal;
 use crate::oauth::params::Params;
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
@@ -34,10 +36,11 @@ pub(super) async fn identify(
         return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
     };
     let id = ClientId::new(client_id);
-    let client = match app.store.find_client(&id).await? {
-        Some(client) if client.is_active() => client,
-        Some(client) => return Err(stopped(app, &client)),
-        None => match adopt(app, visit, parts, &id, requested, now).await? {
+    let client = match app.clients.resolve(&app.store, &id, now).await? {
+        Ok(client) if client.is_active() => client,
+        Ok(client) => return Err(stopped(app, &client)),
+        Err(why) if ClientIdUrl::is_meant_by(client_id) => return Err(unresolved(app, &id, &why)),
+        Err(_) => match adopt(app, visit, parts, &id, requested, now).await? {
             Some(client) => client,
             None => return Err(unknown(app, &id, requested)),
         },
