@@ -51,9 +51,11 @@ pub struct Config {
     pub paths: Paths,
     pub scopes: Scopes,
     pub tools: Tools,
+    pub clients: Clients,
     pub docs: Docs,
     pub mcp: Mcp,
     pub limits: Limits,
+    pub attempts: Attempts,
     pub log: Log,
     /// What an administrator should hear at start though it stops nothing.
     pub notices: Vec<String>,
@@ -211,6 +213,13 @@ pub struct Tool {
     pub scopes: Vec<String>,
 }
 
+/// `[clients]`
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// `None`: the built-in profiles alone.
+    pub profiles_file: Option<PathBuf>,
+}
+
 /// `[docs]`
 #[derive(Debug, Clone)]
 pub struct Docs {
@@ -240,6 +249,14 @@ pub struct Limits {
     pub sign_in_window: Duration,
     pub body_bytes: usize,
     pub mcp_body_bytes: usize,
+}
+
+/// `[attempts]`
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    pub enabled: bool,
+    pub keep: Duration,
+    pub max_events: u32,
 }
 
 /// `[log]`

@@ -17,5 +17,6 @@ pub mod oauth;
 pub mod outside;
 pub mod revocations;
 pub mod server;
+pub mod simulate;
 pub mod store;
 pub mod tokens;

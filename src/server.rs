@@ -17,8 +17,9 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::account;
 use crate::app::App;
+use crate::attempts::writer;
 use crate::config::Tool;
-use crate::endpoints::{authorize, consent, discovery, document, health, login, register, revoke, setup, token};
+use crate::endpoints::{authorize, consent, discovery, document, health, login, probe, register, revoke, setup, token};
 use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
@@ -33,6 +34,8 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long requests under way may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long what was recorded last may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Every path of the server with what serves it.
 pub fn router(app: &App) -> Router {
@@ -87,6 +90,8 @@ pub fn router(app: &App) -> Router {
         .route("/", get(account::landing))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/probe", any(probe::arrived))
+        .route("/probe/stream", get(probe::stream))
         .merge(pages.method_not_allowed_fallback(other_method))
         .with_state(app.clone())
         .merge(api)
@@ -164,6 +169,7 @@ fn mcp_state(app: &App) -> McpState {
         clock: app.clock.clone(),
         library: app.library.clone(),
         directory: Arc::new(StoreDirectory(app.store.clone())),
+        visits: app.visits.clone(),
     })
 }
 
@@ -199,9 +205,14 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let router = router(&app).into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (finish, finished) = tokio::sync::watch::channel(false);
     let poller = tokio::spawn(every(POLL_EVERY, stopped.clone(), app.clone(), |app| async move { app.poll().await }));
     let sweeper =
         tokio::spawn(every(SWEEP_EVERY, stopped.clone(), app.clone(), |app| async move { app.sweep().await }));
+    // It is told to stop last: the requests that end now are recorded too.
+    let writer = app
+        .take_inbox()
+        .map(|inbox| tokio::spawn(writer::run(app.store.clone(), app.visits.recorder.clone(), inbox, finished)));
     let signal = async move {
         shutdown.await;
         let _ = stop.send(true);
@@ -216,6 +227,12 @@ pub async fn serve(
         }
     };
     let _ = tokio::join!(poller, sweeper);
+    let _ = finish.send(true);
+    if let Some(writer) = writer
+        && tokio::time::timeout(LAST_WORDS, writer).await.is_err()
+    {
+        tracing::warn!("the last steps of attempts to connect could not be recorded in time");
+    }
     app.store().close().await;
     outcome
 }

@@ -10,11 +10,11 @@ pub(crate) mod visit;
 
 use std::collections::HashSet;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::attempts::recorder::Recorder;
-use crate::clients::profile::Profiles;
+use crate::attempts::recorder::{self, Inbox, Recorder};
+use crate::clients::profile::{Profiles, ProfilesError};
 use crate::clients::{CopiesError, Directory};
 use crate::config::{Config, DocumentsPolicy, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
@@ -68,6 +68,7 @@ pub struct Parts {
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
     pub(crate) visits: Visits,
+    inbox: std::sync::Mutex<Option<Inbox>>,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -77,6 +78,7 @@ pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
+    pub(crate) probe: Limit,
 }
 
 /// How long one client's tokens live.
@@ -107,9 +109,9 @@ pub enum BuildError {
     /// The document folder can't be read.
     #[error("the documents can't be read: {0}")]
     Library(#[from] LibraryError),
-    /// The embedded client profiles are broken.
-    #[error("the client profiles can't be read: {0}")]
-    Profiles(#[from] toml::de::Error),
+    /// The client profiles can't be used.
+    #[error(transparent)]
+    Profiles(#[from] ProfilesError),
     /// Nothing can be fetched with the settings under `[documents]`.
     #[error("the settings under [documents] can't be used: {0}")]
     Fetch(#[from] FetchSetupError),
@@ -183,7 +185,7 @@ impl App {
             known_schemes: config.registration.private_use_schemes.clone(),
             allowed_ports: config.documents.allowed_ports.clone(),
         };
-        let profiles = Profiles::embedded()?;
+        let profiles = Profiles::load(config.clients.profiles_file.as_deref())?;
         let clients = directory::directory(&config, &rules, profiles.clone(), resolver)?;
         let mint = Mint { keys: Arc::clone(&keys), issuer: issuer.clone(), random: random.clone() };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
@@ -193,11 +195,18 @@ impl App {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
+            probe: Limit::new(config.limits.authorize_per_minute, None),
         });
+        let (recorder, inbox) = if config.attempts.enabled {
+            let (recorder, inbox) = recorder::open();
+            (recorder, Some(inbox))
+        } else {
+            (Recorder::off(), None)
+        };
         let visits = Visits {
             key: master.attempts(),
             clock: clock.clone(),
-            recorder: Recorder::off(),
+            recorder,
             trusted_proxies: config.limits.trusted_proxies.clone().into(),
         };
         let app = Self(Arc::new(Parts {
@@ -222,6 +231,7 @@ impl App {
             library,
             limits,
             visits,
+            inbox: std::sync::Mutex::new(inbox),
             polling: tokio::sync::Mutex::new(()),
         }));
         app.poll().await?;
@@ -272,13 +282,23 @@ impl App {
                 tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
             }
         }
+        let attempts = &self.config.attempts;
+        let most = i64::from(attempts.max_events);
+        rows += self.store.sweep_attempts(now.minus(attempts.keep), most, most / 10).await?;
+        self.visits.recorder.sweep();
         if let Some(limits) = &self.limits {
             limits.register.sweep();
             limits.authorize.sweep();
             limits.token.sweep();
+            limits.probe.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())
+    }
+
+    /// What was recorded and is to be written: for the one task that writes it.
+    pub(crate) fn take_inbox(&self) -> Option<Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How long this client's tokens live: as its administrator says, else as the settings say.

@@ -43,11 +43,25 @@ pub(crate) struct Visit {
 }
 
 impl Visits {
+    /// Visits that leave no record.
+    #[cfg(test)]
+    pub(crate) fn unrecorded(key: AttemptKey, clock: Clock) -> Self {
+        Self { key, clock, recorder: Recorder::off(), trusted_proxies: Arc::new([]) }
+    }
+
     /// The visit of a request.
     pub(crate) fn of(&self, parts: &Parts) -> Visit {
         let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.map(|agent| scrub::agent(&agent)).unwrap_or_default();
         self.from(&agent, Network::of_request(parts, &self.trusted_proxies).to_string())
+    }
+
+    /// The visit of a request of which only the grant is known any more.
+    pub(crate) fn about(&self, (client, grant): &(ClientId, GrantId)) -> Visit {
+        let mut visit = self.nobody();
+        visit.is_of(client);
+        visit.is_about(grant);
+        visit
     }
 
     /// The visit of a request that nothing is known of any more.

@@ -5,6 +5,7 @@
 //! read. No connection, transaction or row type leaves this module.
 
 mod assertion;
+mod attempt;
 mod authorization;
 mod client;
 mod code;
@@ -17,6 +18,7 @@ mod sweep;
 mod throttle;
 mod user;
 
+pub use attempt::{Listed, key_of as attempt_key};
 pub use authorization::{Approval, Decided};
 pub use client::NewRegistration;
 pub use code::Redeem;

@@ -25,7 +25,7 @@ pub const START: i64 = 1_800_000_000;
 pub const USER: &str = "ada";
 pub const PASSWORD: &str = "correct horse battery";
 /// A master key, the same for all replicas.
-const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+pub const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// Which engine a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
