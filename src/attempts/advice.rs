@@ -13,7 +13,16 @@ fn texts(lines: &[&str]) -> Vec<String> {
 /// the program's name and its network.
 pub(super) fn no_call_since_token(judge: &Judge<'_>) -> Finding {
     let name = judge.name();
-    let agents: Vec<&str> = judge.case.profile.iter().flat_map(|profile| &profile.agents).map(String::as_str).collect();
+    let all = || judge.case.profile.iter().flat_map(|profile| &profile.agents).map(String::as_str);
+    // Those under which it came through are not what is dropped.
+    let came = |agent: &str| {
+        let word = agent.to_ascii_lowercase();
+        judge.case.steps.iter().any(|step| step.recorded.event.agent.to_ascii_lowercase().contains(&word))
+    };
+    let mut agents: Vec<&str> = all().filter(|agent| !came(agent)).collect();
+    if agents.is_empty() {
+        agents = all().collect();
+    }
     let calls_as = if agents.is_empty() { String::new() } else { format!(" It calls as {}.", agents.join(" or ")) };
     let what = format!(
         "{name} got its tokens, and no call with them has arrived since. Something in front of this server most likely \
