@@ -50,6 +50,7 @@ pub struct Config {
     pub paths: Paths,
     pub scopes: Scopes,
     pub tools: Tools,
+    pub clients: Clients,
     pub docs: Docs,
     pub mcp: Mcp,
     pub limits: Limits,
@@ -182,6 +183,13 @@ pub struct Tool {
     pub enabled: bool,
     /// A call needs all of them.
     pub scopes: Vec<String>,
+}
+
+/// `[clients]`
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// `None`: the built-in profiles alone.
+    pub profiles_file: Option<PathBuf>,
 }
 
 /// `[docs]`

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::attempts::recorder::{self, Inbox, Recorder};
-use crate::clients::profile::Profiles;
+use crate::clients::profile::{Profiles, ProfilesError};
 use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
 use crate::crypto::keys::{self, KeyError, KeyRing};
@@ -104,9 +104,9 @@ pub enum BuildError {
     /// The document folder can't be read.
     #[error("the documents can't be read: {0}")]
     Library(#[from] LibraryError),
-    /// The embedded client profiles are broken.
-    #[error("the client profiles can't be read: {0}")]
-    Profiles(#[from] toml::de::Error),
+    /// The client profiles can't be used.
+    #[error(transparent)]
+    Profiles(#[from] ProfilesError),
     /// There is no master key.
     #[error("there is no master key")]
     NoMasterKey,
@@ -169,6 +169,7 @@ impl App {
         let mint = Mint { keys: Arc::clone(&keys), issuer: issuer.clone(), random: random.clone() };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
+        let profiles = Profiles::load(config.clients.profiles_file.as_deref())?;
         let library = Library::open(config.docs.folder.as_deref(), config.url(&config.paths.docs))?;
         let limits = config.limits.enabled.then(|| Limits {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
@@ -191,7 +192,7 @@ impl App {
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),
             edge: Edge { service: config.name.clone(), random: random.clone() },
-            profiles: Profiles::embedded()?,
+            profiles,
             revocations: Arc::new(Revocations::new()),
             config,
             store,

@@ -10,9 +10,9 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, Attempts, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL,
-    Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool, Tools, duration,
-    is_loopback, parse,
+    Algorithm, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat,
+    MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool,
+    Tools, duration, is_loopback, parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,6 +39,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     let paths = paths(r);
     let scopes = scopes(r);
     let tools = tools(r, &scopes);
+    let clients = clients(r);
     let docs = docs(r);
     let mcp = Mcp {
         allowed_origins: r.items("mcp.allowed_origins", parse::web_origin),
@@ -90,6 +91,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
             paths,
             scopes,
             tools,
+            clients,
             docs,
             mcp,
             limits,
@@ -410,6 +412,18 @@ fn tools(r: &mut Reader, scopes: &Scopes) -> Tools {
         tool
     };
     Tools { whoami: tool("whoami"), search: tool("search"), fetch: tool("fetch") }
+}
+
+fn clients(r: &mut Reader) -> Clients {
+    let file = r.text("clients.profiles_file");
+    if file.is_empty() {
+        return Clients { profiles_file: None };
+    }
+    let file = PathBuf::from(file);
+    if !file.is_file() {
+        r.refuse("clients.profiles_file", format!("{} is not a file that can be opened", file.display()));
+    }
+    Clients { profiles_file: Some(file) }
 }
 
 fn docs(r: &mut Reader) -> Docs {
