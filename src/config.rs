@@ -45,6 +45,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub passwords: Passwords,
     pub registration: Registration,
+    pub documents: Documents,
     pub pkce: Pkce,
     pub consent: Consent,
     pub paths: Paths,
@@ -127,6 +128,33 @@ pub enum RegistrationPolicy {
     Open,
     /// Who presents this initial access token.
     Token(String),
+    Off,
+}
+
+/// `[documents]`
+#[derive(Debug, Clone)]
+pub struct Documents {
+    pub policy: DocumentsPolicy,
+    pub timeout: Duration,
+    pub min_fresh: Duration,
+    pub max_fresh: Duration,
+    pub max_stale: Duration,
+    pub new_per_minute: u32,
+    pub copies_folder: Option<PathBuf>,
+    pub proxy: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub allowed_networks: Vec<IpNet>,
+    /// Never empty.
+    pub allowed_ports: Vec<u16>,
+}
+
+/// Whose metadata documents count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentsPolicy {
+    Open,
+    Known,
+    /// Whole URLs or hosts.
+    List(Vec<String>),
     Off,
 }
 

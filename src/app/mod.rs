@@ -2,8 +2,10 @@
 //! them do: recognising a browser, authenticating a client, recording an approval.
 
 pub(crate) mod approve;
+mod assertion;
 pub(crate) mod browser;
 pub(crate) mod client_auth;
+mod directory;
 pub(crate) mod visit;
 
 use std::collections::HashSet;
@@ -13,12 +15,14 @@ use std::time::Duration;
 
 use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::{Profiles, ProfilesError};
-use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
+use crate::clients::{CopiesError, Directory};
+use crate::config::{Config, DocumentsPolicy, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
 use crate::crypto::keys::{self, KeyError, KeyRing};
 use crate::crypto::master::MasterKey;
 use crate::crypto::password::{HashingFailed, Passwords};
 use crate::crypto::random::Random;
+use crate::fetch::{FetchSetupError, Resolver};
 use crate::http::cookie::Cookies;
 use crate::http::limit::Limit;
 use crate::http::respond::Edge;
@@ -58,6 +62,7 @@ pub struct Parts {
     pub(crate) offer: Offer,
     pub(crate) rules: RegistrationRules,
     pub(crate) profiles: Profiles,
+    pub(crate) clients: Directory,
     pub(crate) library: Library,
     pub(crate) cookies: Cookies,
     pub(crate) edge: Edge,
@@ -107,6 +112,12 @@ pub enum BuildError {
     /// The client profiles can't be used.
     #[error(transparent)]
     Profiles(#[from] ProfilesError),
+    /// Nothing can be fetched with the settings under `[documents]`.
+    #[error("the settings under [documents] can't be used: {0}")]
+    Fetch(#[from] FetchSetupError),
+    /// The operator's copies of documents can't be read.
+    #[error(transparent)]
+    Copies(#[from] CopiesError),
     /// There is no master key.
     #[error("there is no master key")]
     NoMasterKey,
@@ -132,7 +143,13 @@ impl App {
     ///
     /// # Errors
     /// See [`BuildError`].
-    pub async fn build(config: Config, store: Store, clock: Clock, random: Random) -> Result<Self, BuildError> {
+    pub async fn build(
+        config: Config,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        resolver: Resolver,
+    ) -> Result<Self, BuildError> {
         let master = MasterKey::new(&config.keys.master_key.ok_or(BuildError::NoMasterKey)?);
         let keys = Arc::new(first_keys(&config, &store, &master, &random, clock.now()).await?);
         let issuer = Issuer::from_origin(&config.public_url);
@@ -159,17 +176,20 @@ impl App {
             default_scope,
             signing_alg: config.keys.algorithm.as_str(),
             name: config.name.clone(),
+            documents: config.documents.policy != DocumentsPolicy::Off,
         };
         let rules = RegistrationRules {
             auth_methods,
             grant_types,
             scope: scope.with(ScopeToken::parse(OFFLINE_ACCESS)?),
             known_schemes: config.registration.private_use_schemes.clone(),
+            allowed_ports: config.documents.allowed_ports.clone(),
         };
+        let profiles = Profiles::load(config.clients.profiles_file.as_deref())?;
+        let clients = directory::directory(&config, &rules, profiles.clone(), resolver)?;
         let mint = Mint { keys: Arc::clone(&keys), issuer: issuer.clone(), random: random.clone() };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
-        let profiles = Profiles::load(config.clients.profiles_file.as_deref())?;
         let library = Library::open(config.docs.folder.as_deref(), config.url(&config.paths.docs))?;
         let limits = config.limits.enabled.then(|| Limits {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
@@ -193,6 +213,7 @@ impl App {
             cookies: Cookies::new(config.is_https()),
             edge: Edge { service: config.name.clone(), random: random.clone() },
             profiles,
+            clients,
             revocations: Arc::new(Revocations::new()),
             config,
             store,

@@ -221,7 +221,16 @@ pub(super) fn refused_code(judge: &Judge<'_>, refused: &Step) -> Finding {
 pub(super) fn refused_page(judge: &Judge<'_>, rule: &'static str, refused: &Step) -> Finding {
     let reason = refused.recorded.event.reason.as_str();
     let what = format!("It ended with a refusal: {}.", Judge::told(refused));
-    let remedy = if reason.contains("not registered here") {
+    let remedy = if rule == "document_refused" && reason.contains("fetched") {
+        texts(&[
+            "This server must reach that address: check its way out, or name a proxy in documents.proxy.",
+            "If the client's server turns this one away, put a copy of its document into documents.copies_folder.",
+        ])
+    } else if rule == "document_refused" {
+        texts(&[
+            "The client's maker has to mend the document; documents.policy and documents.allowed say whose count here.",
+        ])
+    } else if reason.contains("not registered here") {
         vec![judge.start_over()]
     } else if reason.contains("callback address") {
         vec!["Set the callback address in the client to one that it registered, to the character; or let it register anew.".to_owned(), judge.start_over()]

@@ -89,8 +89,7 @@ pub(super) async fn tell(config: &Config, id: &str, json: bool) -> Result<(), Cl
 }
 
 fn profiles(config: &Config) -> Result<Profiles, CliError> {
-    let file = config.clients.profiles_file.as_deref();
-    Profiles::load(file).map_err(|error| CliError::Build(error.into()))
+    Profiles::load(config.clients.profiles_file.as_deref()).map_err(|error| CliError::Build(error.into()))
 }
 
 fn say_json<T: Serialize>(value: &T) -> Result<(), CliError> {

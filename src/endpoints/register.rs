@@ -20,7 +20,7 @@ use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::time::Timestamp;
-use crate::oauth::client::ClientMetadata;
+use crate::oauth::client::{ClientKeys, ClientMetadata};
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::redirect_uri::RedirectUri;
 use crate::store::NewRegistration;
@@ -53,6 +53,10 @@ struct ClientInformation<'a> {
     software_version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<&'a str>,
     registration_client_uri: String,
     registration_access_token: &'a str,
 }
@@ -204,6 +208,11 @@ fn information<'a>(
     secret: Option<&'a Secret>,
     token: &'a Secret,
 ) -> ClientInformation<'a> {
+    let (inline, jwks_uri) = match &metadata.keys {
+        Some(ClientKeys::Inline(text)) => (Some(text), None),
+        Some(ClientKeys::Uri(uri)) => (None, Some(uri.as_str())),
+        None => (None, None),
+    };
     ClientInformation {
         client_id: id.as_str(),
         client_id_issued_at: issued_at,
@@ -221,6 +230,8 @@ fn information<'a>(
         software_id: metadata.software_id.as_deref(),
         software_version: metadata.software_version.as_deref(),
         application_type: metadata.application_type.as_deref(),
+        jwks: inline.and_then(|text| serde_json::from_str(text).ok()),
+        jwks_uri,
         registration_client_uri: app.issuer.join(&format!("{}/{id}", app.config.paths.register)),
         registration_access_token: token.expose(),
     }

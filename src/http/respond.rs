@@ -29,6 +29,10 @@ pub(crate) enum Failure {
     /// A password could not be hashed.
     #[error(transparent)]
     Hashing(#[from] HashingFailed),
+    /// What a client's proof is checked with is not to be had now. Not the client's fault as far as anybody can tell, and
+    /// never told as `invalid_client`, at which it would throw its registration away (T-05).
+    #[error("{0}")]
+    Keys(String),
     /// An answer could not be written.
     #[error("an answer could not be built: {0}")]
     Answer(&'static str),
@@ -311,7 +315,9 @@ impl Edge {
 
 fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
     match failure {
-        Failure::Store(StoreError::Database(_)) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        Failure::Store(StoreError::Database(_)) | Failure::Keys(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        }
         Failure::Store(StoreError::Corrupt { .. }) | Failure::Signing(_) | Failure::Hashing(_) | Failure::Answer(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
         }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::app::{App, BuildError};
 use portcullis::crypto::random::Random;
+use portcullis::fetch::Resolver;
 use portcullis::model::time::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -194,7 +195,7 @@ on_both_databases! {
         let mut config = server.config.clone();
         config.keys.master_key = Some([9; 32]);
         let (clock, _) = Clock::settable(START);
-        let built = App::build(config, server.app.store().clone(), clock, Random::system()).await;
+        let built = App::build(config, server.app.store().clone(), clock, Random::system(), Resolver::system()).await;
         let Err(BuildError::Keys(error)) = built else { panic!("it started") };
         assert!(error.to_string().contains("master key"), "{error}");
     }

@@ -1,6 +1,7 @@
 //! Who asks, and where the answer may go. Until both are good nothing is redirected anywhere: what is wrong here
 //! is told to the person, with the way out for their client (A-02, B8).
 
+use super::document::unresolved;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 
@@ -10,10 +11,11 @@ use crate::http::address::Network;
 use crate::http::respond::{PageRejection, Rejection, Trouble};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
-use crate::model::client::Client;
+use crate::model::client::{Client, ClientOrigin};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 use crate::oauth::client::{AuthMethod, ClientMetadata};
+use crate::oauth::document::ClientIdUrl;
 use crate::oauth::error::Refusal;
 use crate::oauth::params::Params;
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
@@ -34,16 +36,37 @@ pub(super) async fn identify(
         return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
     };
     let id = ClientId::new(client_id);
-    let client = match app.store.find_client(&id).await? {
-        Some(client) if client.is_active() => client,
-        Some(client) => return Err(stopped(app, &client)),
-        None => match adopt(app, visit, parts, &id, requested, now).await? {
+    let client = match app.clients.resolve(&app.store, &id, now).await? {
+        Ok(client) if client.is_active() => {
+            note_document(app, visit, &client, now).await?;
+            client
+        }
+        Ok(client) => return Err(stopped(app, &client)),
+        Err(why) if ClientIdUrl::is_meant_by(client_id) => {
+            visit.stage = Stage::Document;
+            return Err(unresolved(app, &id, &why));
+        }
+        Err(_) => match adopt(app, visit, parts, &id, requested, now).await? {
             Some(client) => client,
             None => return Err(unknown(app, &id, requested)),
         },
     };
     let redirect_uri = redirect_uri(app, &client, requested)?;
     Ok((client, redirect_uri))
+}
+
+/// Records where the client's metadata document came from, and that it was fetched if it was just now.
+async fn note_document(app: &App, visit: &mut Visit, client: &Client, now: Timestamp) -> Result<(), PageRejection> {
+    if client.origin != ClientOrigin::Document {
+        return Ok(());
+    }
+    if let Some(document) = app.store.find_document(&client.id).await? {
+        if document.fetched_at == now {
+            visit.done_with(Stage::Document, &document.source);
+        }
+        visit.note("document", &format!("{}, {} s old", document.source, now.since(document.fetched_at)));
+    }
+    Ok(())
 }
 
 /// The one of the client's redirect URIs that is meant.

@@ -5,6 +5,7 @@
 //! or redirect URI are pages; everything after that is told to the client by redirect.
 
 mod answer;
+mod document;
 mod identify;
 
 use axum::extract::{Request, State};
