@@ -79,8 +79,8 @@ impl Listed {
 pub(super) async fn tell(config: &Config, id: &str, json: bool) -> Result<(), CliError> {
     let attempt = AttemptId::parse(id)
         .ok_or_else(|| CliError::Other(format!("{id:?} is no attempt's id; it looks like this: K7QD-2M4X")))?;
-    let (store, profiles) = (open(config).await?, profiles(config)?);
-    let story = explain(&store, &profiles, &attempt, Clock::system().now()).await?.ok_or_else(|| {
+    let (opened, profiles) = (open(config).await?, profiles(config)?);
+    let story = explain(&opened, &profiles, &attempt, Clock::system().now()).await?.ok_or_else(|| {
         CliError::Other(format!(
             "nothing is recorded of {attempt}: it is older than attempts.keep, or it is another server's; see: portcullis attempts list"
         ))

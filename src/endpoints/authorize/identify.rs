@@ -11,7 +11,7 @@ use crate::http::address::Network;
 use crate::http::respond::{PageRejection, Rejection, Trouble};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
-use crate::model::client::Client;
+use crate::model::client::{Client, ClientOrigin};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 use crate::oauth::client::{AuthMethod, ClientMetadata};
@@ -37,9 +37,15 @@ pub(super) async fn identify(
     };
     let id = ClientId::new(client_id);
     let client = match app.clients.resolve(&app.store, &id, now).await? {
-        Ok(client) if client.is_active() => client,
+        Ok(client) if client.is_active() => {
+            note_document(app, visit, &client, now).await?;
+            client
+        }
         Ok(client) => return Err(stopped(app, &client)),
-        Err(why) if ClientIdUrl::is_meant_by(client_id) => return Err(unresolved(app, &id, &why)),
+        Err(why) if ClientIdUrl::is_meant_by(client_id) => {
+            visit.stage = Stage::Document;
+            return Err(unresolved(app, &id, &why));
+        }
         Err(_) => match adopt(app, visit, parts, &id, requested, now).await? {
             Some(client) => client,
             None => return Err(unknown(app, &id, requested)),
@@ -47,6 +53,20 @@ pub(super) async fn identify(
     };
     let redirect_uri = redirect_uri(app, &client, requested)?;
     Ok((client, redirect_uri))
+}
+
+/// Records where the client's metadata document came from, and that it was fetched if it was just now.
+async fn note_document(app: &App, visit: &mut Visit, client: &Client, now: Timestamp) -> Result<(), PageRejection> {
+    if client.origin != ClientOrigin::Document {
+        return Ok(());
+    }
+    if let Some(document) = app.store.find_document(&client.id).await? {
+        if document.fetched_at == now {
+            visit.done_with(Stage::Document, &document.source);
+        }
+        visit.note("document", &format!("{}, {} s old", document.source, now.since(document.fetched_at)));
+    }
+    Ok(())
 }
 
 /// The one of the client's redirect URIs that is meant.
