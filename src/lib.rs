@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod crypto;
+pub mod doctor;
 mod endpoints;
 mod http;
 mod library;

@@ -48,8 +48,12 @@ impl Outside {
     /// # Errors
     /// See [`OutsideError`].
     pub fn client(&self) -> Result<Client, OutsideError> {
-        let mut builder =
-            Client::builder().redirect(Policy::none()).connect_timeout(CONNECT).timeout(PATIENCE).no_proxy().tls_info(true);
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .no_proxy()
+            .tls_info(true);
         if let Some(path) = &self.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }

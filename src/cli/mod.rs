@@ -1,6 +1,7 @@
 //! The command line: what each subcommand does lives in its own file.
 
 mod config;
+mod doctor;
 mod health;
 mod keys;
 mod logging;
@@ -50,6 +51,10 @@ enum Command {
     Config(config::Command),
     /// Ask the running server on this machine whether it is ready: for container health checks
     Health,
+    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect
+    ///
+    /// Exit code: 0 all clients will connect, 1 at least one won't, 2 nothing could be looked at.
+    Doctor(doctor::Arguments),
 }
 
 /// A password, never as an argument: arguments are seen by every process of the machine.
@@ -105,6 +110,9 @@ enum CliError {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("serving failed: {0}")]
     Serve(std::io::Error),
+    /// There was no way to look at a deployment.
+    #[error("{0}")]
+    Unseen(String),
     #[error("{0}")]
     Other(String),
 }
@@ -125,21 +133,19 @@ pub fn run() -> ExitCode {
 
 /// A command's end: most have but one good one.
 async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
-    if let Some(Command::Keys(keys::Command::Master)) = &arguments.command {
-        keys::print_master()?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let config = load(arguments.config)?;
+    let load = || load(arguments.config);
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config).await,
+        Command::Doctor(arguments) => return doctor::run(arguments, load).await,
+        Command::Serve => serve::run(load()?).await,
         Command::Migrate => {
-            let store = open(&config).await?;
+            let store = open(&load()?).await?;
             say(&format!("The {} database is up to date.", store.engine()))
         }
-        Command::User(command) => users::run(&config, command).await,
-        Command::Keys(command) => keys::run(config, command).await,
-        Command::Config(command) => config::run(&config, &command),
-        Command::Health => health::run(&config).await,
+        Command::User(command) => users::run(&load()?, command).await,
+        Command::Keys(keys::Command::Master) => keys::print_master(),
+        Command::Keys(command) => keys::run(load()?, command).await,
+        Command::Config(command) => config::run(&load()?, &command),
+        Command::Health => health::run(&load()?).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -186,5 +192,5 @@ fn say(text: &str) -> Result<(), CliError> {
 
 fn fail(error: &CliError) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "portcullis: {error}");
-    ExitCode::FAILURE
+    if matches!(error, CliError::Unseen(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
