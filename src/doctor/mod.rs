@@ -60,7 +60,7 @@ pub async fn examine(
     Ok(Report {
         url: seen.target.mcp_url(),
         reached: seen.first.is_ok(),
-        front: seen.first.as_ref().ok().and_then(front::Front::of),
+        front: seen.first.as_ref().ok().and_then(Front::of),
         findings,
         verdicts,
         notes: notes(options, outside),

@@ -11,6 +11,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod bed;
+mod broken_proxy;
 mod browser;
 mod cli;
 mod connector;
@@ -21,6 +22,7 @@ mod authorize;
 mod chatgpt;
 mod consent;
 mod discovery;
+mod doctor;
 mod durability;
 mod hostile;
 mod insomnia;

@@ -34,7 +34,9 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
 }
 
 fn is_ordinary(sight: &crate::doctor::sight::Sight) -> bool {
-    sight.as_ref().is_ok_and(|answer| !answer.is_redirect() && answer.status < 500 && answer.status != 403)
+    sight
+        .as_ref()
+        .is_ok_and(|answer| !answer.is_redirect() && answer.status < 500 && !matches!(answer.status, 403 | 404))
 }
 
 fn outcome(preflight: &Preflight) -> Outcome {
