@@ -161,7 +161,8 @@ fn wrapped(label: &str, text: &str) -> Vec<String> {
         if filled {
             line.push(' ');
         }
-        line.push_str(word);
+        // Some of it was written by whoever answered: nothing that steers a terminal.
+        line.extend(word.chars().filter(|c| !c.is_control()));
         filled = true;
     }
     lines.push(line);

@@ -93,7 +93,7 @@ pub enum Front {
 
 /// A proxy before a server that knows its address.
 pub struct BrokenProxy {
-    _server: TestServer,
+    pub server: TestServer,
     /// Where clients come: the server's public address.
     pub origin: String,
     /// The authority's certificate, for `--ca-file`.
@@ -145,7 +145,7 @@ impl BrokenProxy {
                 drop(tokio::spawn(axum::serve(tls, router).with_graceful_shutdown(until).into_future()));
             }
         }
-        Self { _server: server, origin, ca_file, _stop: stop }
+        Self { server, origin, ca_file, _stop: stop }
     }
 
     pub fn mcp(&self) -> String {

@@ -2,7 +2,7 @@
 
 use portcullis::clients::profile::Profiles;
 use portcullis::doctor::{Answer, Options, Report, Target, examine};
-use portcullis::model::time::Timestamp;
+use portcullis::model::time::{Clock, Timestamp};
 use portcullis::outside::Outside;
 
 use crate::broken_proxy::{BrokenProxy, Defect, Front};
@@ -292,12 +292,16 @@ async fn registrations_are_tried_on_demand_and_taken_back() {
 
     let settings = [
         ("PORTCULLIS__REGISTRATION__POLICY", "token"),
-        ("PORTCULLIS__REGISTRATION__INITIAL_ACCESS_TOKEN", "sixteen characters"),
+        ("PORTCULLIS__REGISTRATION__INITIAL_ACCESS_TOKEN", "sixteen-characters"),
     ];
     let server = TestServer::with(Database::Sqlite, &settings).await;
     let report = look(&server.mcp(), &Outside::default(), register).await;
-    assert!(ids(&report).iter().all(|id| *id == "registration-refused") && !report.findings.is_empty());
+    assert_eq!(ids(&report), ["registration-refused"]);
+    assert!(all(&report, Answer::No));
     assert!(report.findings[0].saw.contains("initial access token"), "{}", report.findings[0].saw);
+    let report = look(&server.mcp(), &Outside::default(), TRUSTING).await;
+    assert_eq!(ids(&report), ["registration-guarded"]);
+    assert!(report.exit_code() == 0 && those(&report, Answer::Remarks).contains(&"insomnia"));
 }
 
 /// Runs the built command in a folder without a configuration, with no other environment than the given one.
@@ -313,10 +317,10 @@ async fn run(arguments: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_exit_code_says_whether_clients_will_connect() {
     let proxy = BrokenProxy::new(Defect::None).await;
-    // That server's clock stands elsewhere than this machine's: a remark.
+    proxy.server.pass(Clock::system().now().0 - START);
     let (code, out, err) = run(&[&proxy.mcp(), "--assume-public"], &[]).await;
     assert_eq!(code, Some(0), "{out}{err}");
-    assert!(!out.contains('\u{1b}') && out.contains("ok !  ChatGPT (OpenAI)"), "{out}");
+    assert!(!out.contains('\u{1b}') && out.contains("ok    ChatGPT (OpenAI)"), "{out}");
     let (code, out, _) = run(&[&proxy.origin], &[]).await;
     assert_eq!(code, Some(1));
     assert!(out.contains("no    ChatGPT (OpenAI)") && out.contains("address-not-public (breaks)"), "{out}");
@@ -351,6 +355,43 @@ async fn the_json_report_has_its_shape() {
     assert_eq!(printed["all_will_connect"], false);
     assert_eq!(printed["clients"][2]["id"], "claude");
     assert_eq!(printed["clients"][2]["connects"], "no");
+}
+
+/// Who answers may be anybody: endless bodies end, nobody is sent elsewhere, terminals are not steered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_answer_does_no_harm() {
+    let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = format!("http://{}/", trap.local_addr().unwrap());
+    let document = serde_json::json!({
+        "resource": "\u{1b}[31mx", "issuer": format!("{elsewhere}\u{1b}[31m"), "authorization_servers": ["\u{1b}]0;x\u{7}"],
+        "token_endpoint": elsewhere, "registration_endpoint": elsewhere, "jwks_uri": elsewhere, "scopes_supported": "x",
+        "client_id_metadata_document_supported": "\u{1b}[2J",
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let (document, elsewhere) = (document.to_string(), elsewhere.clone());
+        async move {
+            let answer = axum::http::Response::builder();
+            let path = request.uri().path();
+            if path.contains("well-known") {
+                return answer.header("x-cache", "\u{9}x").body(axum::body::Body::from(document)).unwrap();
+            }
+            if path == "/authorize" || request.method() == "OPTIONS" {
+                return answer.status(302).header("location", elsewhere).body(axum::body::Body::empty()).unwrap();
+            }
+            let endless = tokio_util::io::ReaderStream::new(tokio::io::repeat(b'\x1b'));
+            answer.body(axum::body::Body::from_stream(endless)).unwrap()
+        }
+    });
+    let serving = tokio::spawn(axum::serve(listener, router).into_future());
+    let report = look(&url, &Outside::default(), Options { register: true, ..TRUSTING }).await;
+    serving.abort();
+    assert!(all(&report, Answer::No));
+    let control = |text: &str| text.chars().any(|c| c.is_control() && c != '\n');
+    assert!(!control(&report.to_text(false)) && !control(&format!("{:#}", report.to_json())));
+    let came = tokio::time::timeout(std::time::Duration::from_millis(1), trap.accept()).await;
+    assert!(came.is_err(), "somebody was led astray");
 }
 
 /// What cannot be said from here is said: an HTTP proxy resolves names itself.

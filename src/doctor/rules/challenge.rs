@@ -4,7 +4,7 @@ use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Knock, Observations};
-use crate::doctor::sight::{Answer, in_words};
+use crate::doctor::sight::{Answer, in_words, shortened};
 use crate::oauth::metadata::{PROTECTED_RESOURCE, well_known_paths};
 
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
@@ -159,7 +159,7 @@ fn pointer(seen: &Observations, answer: &Answer) -> Option<Finding> {
     (!elsewhere).then(|| {
         Finding::breaks(
             "challenge-pointer",
-            said.map_or_else(|| "the challenge has no resource_metadata".to_owned(), |text| format!("the challenge points to {}", crate::doctor::sight::shortened(&text))),
+            said.map_or_else(|| "the challenge has no resource_metadata".to_owned(), |text| format!("the challenge points to {}", shortened(&text))),
             &format!("resource_metadata=\"{expected}\""),
             "Portcullis writes it: something in front rewrites the header, or the path that you typed is not the one of paths.mcp.",
         )

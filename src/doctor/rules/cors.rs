@@ -4,7 +4,7 @@ use super::{IN_BROWSERS, list};
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Observations, Preflight};
-use crate::doctor::sight::{Answer, in_words};
+use crate::doctor::sight::{Answer, Sight, in_words, shortened};
 
 /// What came of a preflight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     findings
 }
 
-fn is_ordinary(sight: &crate::doctor::sight::Sight) -> bool {
+fn is_ordinary(sight: &Sight) -> bool {
     sight
         .as_ref()
         .is_ok_and(|answer| !answer.is_redirect() && answer.status < 500 && !matches!(answer.status, 403 | 404))
@@ -142,10 +142,7 @@ fn on_authorize(seen: &Observations) -> Option<Finding> {
     answer.header("access-control-allow-origin").map(|value| {
         Finding::advice(
             "cors-on-authorize",
-            format!(
-                "Access-Control-Allow-Origin: {} on the authorization page",
-                crate::doctor::sight::shortened(value)
-            ),
+            format!("Access-Control-Allow-Origin: {} on the authorization page", shortened(value)),
             "no CORS there: pages of others have no business with it",
             "The server sends none: something in front adds it to every answer.",
         )

@@ -9,11 +9,12 @@ use crate::clients::profile::{AsksBy, Profiles};
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Kind, Observations};
+use crate::doctor::sight::{in_words, shortened};
 
 /// Clients on the TypeScript library: they forgive one slash at the end of an issuer, or don't compare at all.
-const FORGIVE_A_SLASH: &[&str] = &["inspector", "mcp-remote", "insomnia"];
+pub(super) const FORGIVE_A_SLASH: &[&str] = &["inspector", "mcp-remote", "insomnia"];
 /// Clients that compare `resource` with what was typed byte for byte; the others take a path above it too.
-const EXACT_RESOURCE: &[&str] = &["claude", "claude-code", "vscode"];
+pub(super) const EXACT_RESOURCE: &[&str] = &["claude", "claude-code", "vscode"];
 
 /// A URL and where it stands.
 struct Named {
@@ -35,7 +36,7 @@ pub(super) fn judge(seen: &Observations, profiles: &Profiles) -> Vec<Finding> {
     }
     if let Some(server) = &server {
         findings.extend(members(server));
-        findings.extend([ways_in(server, profiles), documents_flag(server)].into_iter().flatten());
+        findings.extend([ways_in(seen, server, profiles), documents_flag(server)].into_iter().flatten());
         findings.extend(keys(seen, server));
     }
     let both: Vec<&Value> = resource.iter().chain(server.iter()).collect();
@@ -77,7 +78,7 @@ fn named(seen: &Observations, resource: Option<&Value>, server: Option<&Value>) 
 }
 
 fn places<'a, T: IntoIterator<Item = &'a Named>>(named: T) -> Vec<String> {
-    named.into_iter().map(|own| format!("{} ({})", own.place, crate::doctor::sight::shortened(&own.text))).collect()
+    named.into_iter().map(|own| format!("{} ({})", own.place, shortened(&own.text))).collect()
 }
 
 fn plain_urls(seen: &Observations, named: &[Named]) -> Option<Finding> {
@@ -111,7 +112,7 @@ fn foreign_urls(seen: &Observations, named: &[Named]) -> Option<Finding> {
     let fix = match told {
         Some(told) if authority(&told).as_ref() != Some(&own) => format!(
             "public_url is {}: set it to {} if that is the address for clients, or examine the other address.",
-            crate::doctor::sight::shortened(&told),
+            shortened(&told),
             seen.target.origin()
         ),
         _ => format!(
@@ -176,7 +177,7 @@ fn issuer(seen: &Observations, resource: Option<&Value>) -> Option<Finding> {
         .iter()
         .cloned()
         .chain(origins.into_iter().filter_map(|(place, text)| Some((place, text?))))
-        .map(|(place, text)| format!("{place}: {text}"))
+        .map(|(place, text)| format!("{place}: {}", shortened(&text)))
         .collect();
     let slash = said.iter().any(|(_, text)| text.ends_with('/'));
     if said.iter().any(|(_, text)| text != expected) {
@@ -203,7 +204,7 @@ fn issuer(seen: &Observations, resource: Option<&Value>) -> Option<Finding> {
     slash.then(|| {
         Finding::remark(
             "issuer-slash",
-            format!("the issuer ends with a slash: {expected}"),
+            format!("the issuer ends with a slash: {}", shortened(expected)),
             "no slash at the end: clients build addresses from it and compare strings",
             "Portcullis writes none: something in front rewrites the documents.",
         )
@@ -228,7 +229,7 @@ fn resource_url(seen: &Observations, resource: &Value) -> Option<Finding> {
     }
     let finding = Finding::breaks(
         "resource-mismatch",
-        format!("the metadata says that the resource is {}", crate::doctor::sight::shortened(said)),
+        format!("the metadata says that the resource is {}", shortened(said)),
         &format!("{expected}, byte for byte what people type (RFC 9728 §3.3)"),
         "Type the address that the metadata says, or set paths.mcp to the path that people type.",
     );
@@ -301,24 +302,37 @@ fn takes_documents(server: &Value) -> bool {
     server.get("client_id_metadata_document_supported") == Some(&Value::Bool(true))
 }
 
-fn ways_in(server: &Value, profiles: &Profiles) -> Option<Finding> {
-    if server.get("registration_endpoint").is_some_and(Value::is_string) {
-        return None;
-    }
+/// Whom it keeps out can't be told: people may have typed in an id.
+fn ways_in(seen: &Observations, server: &Value, profiles: &Profiles) -> Option<Finding> {
     let without: Vec<String> = profiles
         .iter()
         .filter(|profile| !takes_documents(server) || !profile.asks_by.contains(&AsksBy::Document))
         .map(|profile| profile.id.clone())
         .collect();
-    (!without.is_empty()).then(|| {
-        Finding::remark(
+    let offered = server.get("registration_endpoint").is_some_and(Value::is_string);
+    let asked =
+        seen.endpoints.iter().find(|posted| posted.name == "register").and_then(|posted| posted.sight.as_ref().ok());
+    // A trial of every client's registration says more.
+    let guarded =
+        seen.registrations.is_empty() && asked.is_some_and(|answer| answer.status == 401 && !answer.is_html());
+    let expected = "registration by anybody, unless every client has an id that you gave it";
+    let fix = "If that is not meant, set registration.policy to \"open\"; else make a client for each and have people type in its id.";
+    let finding = match (offered, guarded) {
+        (true, false) => return None,
+        (true, true) => Finding::remark(
+            "registration-guarded",
+            "registration needs a token (401): clients have none".to_owned(),
+            expected,
+            fix,
+        ),
+        (false, _) => Finding::remark(
             "registration-missing",
             "clients can't register here by themselves (no registration_endpoint)".to_owned(),
-            "registration, unless every client has an id that you gave it",
-            "If that is not meant, set registration.policy to \"open\"; else make a client for each and have people type in its id.",
-        )
-        .for_clients(Hurts::Nobody, Hurts::Only(without))
-    })
+            expected,
+            fix,
+        ),
+    };
+    (!without.is_empty()).then(|| finding.for_clients(Hurts::Nobody, Hurts::Only(without)))
 }
 
 fn documents_flag(server: &Value) -> Option<Finding> {
@@ -326,7 +340,7 @@ fn documents_flag(server: &Value) -> Option<Finding> {
     if !flag.is_boolean() {
         return Some(Finding::remark(
             "documents-flag",
-            format!("client_id_metadata_document_supported is {flag}, not true or false"),
+            format!("client_id_metadata_document_supported is {}, not true or false", shortened(&flag.to_string())),
             "a boolean: clients skip metadata documents at anything else",
             "Portcullis writes a boolean: something in front rewrites the document.",
         ));
@@ -351,8 +365,7 @@ fn keys(seen: &Observations, server: &Value) -> Vec<Finding> {
         answer.json()?.get("keys")?.as_array().cloned()
     });
     let Some(keys) = found.filter(|keys| !keys.is_empty()) else {
-        let saw =
-            seen.keys.as_ref().map_or_else(String::new, |sight| format!(": {}", crate::doctor::sight::in_words(sight)));
+        let saw = seen.keys.as_ref().map_or_else(String::new, |sight| format!(": {}", in_words(sight)));
         return vec![
             Finding::advice(
                 "keys-unreachable",

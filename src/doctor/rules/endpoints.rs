@@ -4,7 +4,7 @@ use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Observations, Posted};
-use crate::doctor::sight::in_words;
+use crate::doctor::sight::{Answer, Sight, in_words, shortened};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -69,7 +69,7 @@ fn authorize(seen: &Observations) -> Option<Finding> {
     let fix = "Let the authorization page and the sign-in pages through to the server: people sign in there.";
     let expected = "a page of the server that says what is wrong with the request (400)";
     let saw = format!("the authorization page, opened by a browser: {}", in_words(sight));
-    let redirected = sight.as_ref().is_ok_and(crate::doctor::sight::Answer::is_redirect);
+    let redirected = sight.as_ref().is_ok_and(Answer::is_redirect);
     let finding = if redirected {
         // Whoever passes the login in front gets to the page after all.
         Finding::remark("authorize-redirected", saw, expected, fix).ways(front::NO_LOGIN)
@@ -80,7 +80,7 @@ fn authorize(seen: &Observations) -> Option<Finding> {
 }
 
 fn limited(seen: &Observations) -> Option<Finding> {
-    let busy = |sight: &crate::doctor::sight::Sight| sight.as_ref().is_ok_and(|answer| answer.status == 429);
+    let busy = |sight: &Sight| sight.as_ref().is_ok_and(|answer| answer.status == 429);
     let hit: Vec<&str> =
         seen.endpoints.iter().filter(|posted| busy(&posted.sight)).map(|posted| posted.path.as_str()).collect();
     (!hit.is_empty()).then(|| {
@@ -93,24 +93,32 @@ fn limited(seen: &Observations) -> Option<Finding> {
     })
 }
 
+/// One finding for each reason: a policy refuses all alike.
 fn registrations(seen: &Observations) -> Vec<Finding> {
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     let refused =
         seen.registrations.iter().filter(|(_, sight)| !sight.as_ref().is_ok_and(|answer| answer.status == 201));
-    refused
-        .map(|(client, sight)| {
-            let why = sight.as_ref().ok().and_then(|answer| {
-                Some(format!(
-                    ": {}",
-                    crate::doctor::sight::shortened(answer.json()?.get("error_description")?.as_str()?)
-                ))
-            });
+    for (client, sight) in refused {
+        let why = sight
+            .as_ref()
+            .ok()
+            .and_then(|answer| Some(format!(": {}", shortened(answer.json()?.get("error_description")?.as_str()?))));
+        let reason = format!("{}{}", in_words(sight), why.unwrap_or_default());
+        match reasons.iter_mut().find(|(own, _)| *own == reason) {
+            Some((_, clients)) => clients.push(client.clone()),
+            None => reasons.push((reason, vec![client.clone()])),
+        }
+    }
+    reasons
+        .into_iter()
+        .map(|(reason, clients)| {
             Finding::breaks(
                 "registration-refused",
-                format!("a registration as {client} makes it: {}{}", in_words(sight), why.unwrap_or_default()),
+                format!("a registration as {} makes it: {reason}", list(&clients)),
                 "201 (RFC 7591 §3.2.1)",
                 "The reason is in the answer; see [registration] in the configuration.",
             )
-            .for_clients(Hurts::only(&[client]), Hurts::Nobody)
+            .for_clients(Hurts::Only(clients), Hurts::Nobody)
         })
         .collect()
 }

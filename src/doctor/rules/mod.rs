@@ -9,6 +9,9 @@ mod passage;
 mod reach;
 mod well_known;
 
+#[cfg(test)]
+mod tests;
+
 use super::finding::Finding;
 use super::observations::Observations;
 use crate::clients::profile::Profiles;

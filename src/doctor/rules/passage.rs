@@ -7,7 +7,7 @@ use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::gather::EVENTS_APART;
 use crate::doctor::observations::Observations;
-use crate::doctor::sight::{Answer, Sight, in_words};
+use crate::doctor::sight::{Answer, Sight, in_words, shortened};
 
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     [
@@ -145,7 +145,7 @@ fn host(seen: &Observations) -> Option<Finding> {
     lost.then(|| {
         Finding::advice(
             "host-replaced",
-            format!("the server sees Host: {}", crate::doctor::sight::shortened(&arrived)),
+            format!("the server sees Host: {}", shortened(&arrived)),
             &format!("Host: {}", seen.target.authority()),
             "Have the proxy pass the original Host header on: the check against DNS rebinding then has something to check.",
         )
@@ -158,7 +158,7 @@ fn scheme(seen: &Observations) -> Option<Finding> {
     (seen.target.is_https() && !said.eq_ignore_ascii_case("https")).then(|| {
         Finding::advice(
             "forwarded-proto",
-            format!("your proxy sends X-Forwarded-Proto: {} for an https request", crate::doctor::sight::shortened(&said)),
+            format!("your proxy sends X-Forwarded-Proto: {} for an https request", shortened(&said)),
             "https. Portcullis takes its addresses from public_url and does not mind; other servers behind the same proxy do",
             "Have each proxy pass the scheme on that the browser used.",
         )

@@ -9,7 +9,7 @@ use crate::doctor::certificate::not_after;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::Observations;
-use crate::doctor::sight::{Missed, in_words};
+use crate::doctor::sight::{Answer, Missed, Sight, in_words};
 
 /// Certificates are renewed a month ahead; one with less than this left is being forgotten.
 const RENEW_DAYS: i64 = 14;
@@ -42,8 +42,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
 
 /// Whether only a proxy answers, with nobody behind it.
 pub(super) fn is_server_away(seen: &Observations) -> bool {
-    let lonely =
-        |sight| matches!(sight, &Ok(ref answer) if crate::doctor::sight::Answer::is_from_a_lonely_proxy(answer));
+    let lonely = |sight: &Sight| sight.as_ref().is_ok_and(Answer::is_from_a_lonely_proxy);
     lonely(&seen.first) && seen.challenges.iter().all(|knock| lonely(&knock.sight))
 }
 
@@ -122,7 +121,8 @@ fn tls(host: &str, why: &str) -> Finding {
 fn https(seen: &Observations) -> Option<Finding> {
     let loopback = seen.addresses.as_ref().is_some_and(|all| !all.is_empty() && all.iter().all(IpAddr::is_loopback));
     let name = seen.target.host();
-    let local = loopback || name == "localhost" || name.ends_with(".localhost");
+    let literal = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let local = loopback || literal || name == "localhost" || name.ends_with(".localhost");
     (!seen.target.is_https() && !local).then(|| {
         Finding::breaks(
             "not-https",
