@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::model::id::{AuthorizationId, ClientId, GrantId, UserId};
+use crate::model::id::{ApiTokenId, AuthorizationId, ClientId, GrantId, UserId};
 use crate::model::secret::{Secret, SecretKind};
 
 /// Where random bytes come from.
@@ -85,6 +85,12 @@ impl Random {
     #[must_use]
     pub fn authorization_id(&self) -> AuthorizationId {
         AuthorizationId::new(self.id("ath_"))
+    }
+
+    /// A new admin API token's id.
+    #[must_use]
+    pub fn api_token_id(&self) -> ApiTokenId {
+        ApiTokenId::new(self.id("tok_"))
     }
 
     /// A short id by which a person and a log line can find each other.
