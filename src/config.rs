@@ -5,10 +5,10 @@
 //! given both. `config/default.toml` is the reference for people and the schema for this module.
 
 mod check;
-mod duration;
+pub(crate) mod duration;
 mod layers;
 mod parse;
-mod problems;
+pub(crate) mod problems;
 mod reader;
 
 use std::collections::BTreeMap;

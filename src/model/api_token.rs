@@ -123,10 +123,10 @@ impl ApiScopes {
     ///
     /// # Errors
     /// The first name that is no scope.
-    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+    pub fn parse<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self, String> {
         names
             .into_iter()
-            .map(|name| ApiScope::parse(name).ok_or_else(|| name.to_owned()))
+            .map(|name| ApiScope::parse(name.as_ref()).ok_or_else(|| name.as_ref().to_owned()))
             .collect::<Result<_, _>>()
             .map(Self)
     }

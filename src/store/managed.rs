@@ -80,9 +80,8 @@ impl Store {
     /// When the database fails.
     pub async fn insert_managed_client(&self, new: &NewManaged<'_>) -> Result<bool, StoreError> {
         let Properties { metadata, description, terms } = new.properties;
-        let done =
-            write!(self, |db| {
-                sqlx::query(
+        let done = write!(self, |db| {
+            sqlx::query(
             "insert into client (id, name, uri, redirect_uris, auth_method, grant_types, scope, secret_hash, shared,
                  registered_at, origin, description, tos_uri, policy_uri, jwks, jwks_uri, allowed_scope, access_ttl,
                  refresh_idle_ttl, refresh_absolute_ttl, first_party)
@@ -112,7 +111,7 @@ impl Store {
         .execute(db)
         .await
         .map(|done| done.rows_affected())
-            })?;
+        })?;
         Ok(done == 1)
     }
 
