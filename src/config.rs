@@ -52,6 +52,7 @@ pub struct Config {
     pub tools: Tools,
     pub docs: Docs,
     pub mcp: Mcp,
+    pub api: Api,
     pub limits: Limits,
     pub log: Log,
     /// What an administrator should hear at start though it stops nothing.
@@ -199,6 +200,13 @@ pub struct Mcp {
     pub allowed_hosts: Vec<String>,
 }
 
+/// `[api]`
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// Whether the admin API is mounted.
+    pub enabled: bool,
+}
+
 /// `[limits]`
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -208,6 +216,7 @@ pub struct Limits {
     pub register_per_minute_total: NonZeroU32,
     pub authorize_per_minute: NonZeroU32,
     pub token_per_minute: NonZeroU32,
+    pub api_failures_per_minute: NonZeroU32,
     pub sign_in_failures: NonZeroU32,
     pub sign_in_window: Duration,
     pub body_bytes: usize,

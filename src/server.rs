@@ -15,9 +15,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::account;
+use crate::api;
 use crate::app::App;
 use crate::config::Tool;
-use crate::endpoints::{authorize, consent, discovery, document, health, login, register, revoke, setup, token};
+use crate::endpoints::{authorize, consent, discovery, document, health, login, logo, register, revoke, setup, token};
 use crate::http::respond::{method_not_allowed, not_found};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
@@ -81,11 +82,15 @@ pub fn router(app: &App) -> Router {
         .merge(protected)
         .merge(root)
         .layer(cors());
+    // Programs call it, never web pages: no CORS.
+    let admin = if app.config.api.enabled { api::router(app) } else { Router::new() };
     Router::new()
         .route("/", get(account::landing))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/clients/{id}/logo", get(logo::handle).fallback(other_method))
         .merge(pages.method_not_allowed_fallback(other_method))
+        .merge(admin.method_not_allowed_fallback(other_method))
         .with_state(app.clone())
         .merge(api)
         .fallback(nothing_here)

@@ -1,10 +1,12 @@
 //! The command line: what each subcommand does lives in its own file.
 
+mod clients;
 mod config;
 mod health;
 mod keys;
 mod logging;
 mod serve;
+mod tokens;
 mod users;
 
 use std::io::{Read as _, Write as _};
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::BuildError;
+use crate::clients::managed::ManageError;
 use crate::config::{Config, Problems};
 use crate::crypto::master::MasterKey;
 use crate::store::{AccountError, ConnectError, Store, StoreError};
@@ -41,6 +44,12 @@ enum Command {
     /// Accounts of people
     #[command(subcommand)]
     User(users::Command),
+    /// Clients: those that you enter yourself, and stopping any
+    #[command(subcommand)]
+    Client(clients::Command),
+    /// Tokens of the admin API
+    #[command(subcommand)]
+    Token(tokens::Command),
     /// Signing keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
@@ -95,6 +104,8 @@ enum CliError {
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
+    Manage(#[from] ManageError),
+    #[error(transparent)]
     Build(#[from] BuildError),
     #[error("{} can't be read: {source}", .path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -134,6 +145,8 @@ async fn dispatch(arguments: Arguments) -> Result<(), CliError> {
             say(&format!("The {} database is up to date.", store.engine()))
         }
         Command::User(command) => users::run(&config, command).await,
+        Command::Client(command) => clients::run(&config, command).await,
+        Command::Token(command) => tokens::run(&config, command).await,
         Command::Keys(command) => keys::run(config, command).await,
         Command::Config(command) => config::run(&config, &command),
         Command::Health => health::run(&config).await,

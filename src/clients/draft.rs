@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
+
 use crate::config::problems::closest;
 use crate::config::{Config, MAX_ACCESS_TTL, duration};
 use crate::model::client::{Client, ClientOrigin, Terms};
@@ -25,13 +27,10 @@ pub enum Change<T> {
     Set(T),
 }
 
-impl<T> From<Option<Option<T>>> for Change<T> {
-    fn from(member: Option<Option<T>>) -> Self {
-        match member {
-            None => Self::Keep,
-            Some(None) => Self::Clear,
-            Some(Some(value)) => Self::Set(value),
-        }
+/// Of a member that is there; one that is absent is the default of its struct.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<T>::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
     }
 }
 
@@ -40,6 +39,16 @@ impl<T> Change<T> {
     #[must_use]
     pub fn to(value: Option<T>) -> Self {
         value.map_or(Self::Keep, Self::Set)
+    }
+
+    /// The same with another value.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Change<U> {
+        match self {
+            Self::Keep => Change::Keep,
+            Self::Clear => Change::Clear,
+            Self::Set(value) => Change::Set(change(value)),
+        }
     }
 
     fn is_keep(&self) -> bool {

@@ -8,10 +8,10 @@ use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
 use crate::clients::profile::Profile;
 use crate::http::body;
-use crate::http::page::{Consent, DestinationKind, Page};
+use crate::http::page::{Consent, DestinationKind, Page, logo_path};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::model::authorization::{Authorization, Offered};
-use crate::model::client::Client;
+use crate::model::client::{Client, ClientOrigin};
 use crate::model::time::Timestamp;
 use crate::oauth::redirect_uri::Destination;
 use crate::oauth::scope::Scope;
@@ -39,7 +39,11 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
     let scope =
         authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
     if parts.method != Method::POST {
-        return ask(app, &authorization, &client, &visitor, &scope, now);
+        let logo = match client.origin {
+            ClientOrigin::Managed => app.store.logo_set_at(&client.id).await?.map(|at| logo_path(&client.id, at)),
+            ClientOrigin::Registered | ClientOrigin::Document => None,
+        };
+        return ask(app, &authorization, &client, &visitor, &scope, logo, now);
     }
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
@@ -95,6 +99,7 @@ fn ask(
     client: &Client,
     visitor: &SignedIn,
     scope: &Scope,
+    logo: Option<String>,
     now: Timestamp,
 ) -> Result<Response, PageRejection> {
     let redirect_uri = &authorization.redirect_uri;
@@ -109,6 +114,7 @@ fn ask(
         ),
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
+        logo_url: logo,
         verified: app.profiles.of(redirect_uri).map(Profile::label),
         registered: registered(client, now),
         destination: destination(redirect_uri),

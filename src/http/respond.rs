@@ -201,7 +201,8 @@ impl Edge {
         response
     }
 
-    fn failed_json(&self, endpoint: &'static str, failure: &Failure) -> Response {
+    /// The JSON answer for what is our fault.
+    pub(crate) fn failed_json(&self, endpoint: &'static str, failure: &Failure) -> Response {
         let reference = self.random.reference();
         tracing::error!(endpoint, reference, error = %failure, "failed");
         let (status, code) = status_of(failure);
