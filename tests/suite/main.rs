@@ -10,6 +10,7 @@
 )]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod admin;
 mod bed;
 mod browser;
 mod cli;
@@ -17,6 +18,7 @@ mod connector;
 mod layers;
 mod server;
 
+mod api;
 mod authorize;
 mod chatgpt;
 mod consent;
@@ -24,6 +26,8 @@ mod discovery;
 mod durability;
 mod hostile;
 mod insomnia;
+mod logo;
+mod managed;
 mod mcp;
 mod register;
 mod revoke;
