@@ -173,6 +173,10 @@ pub(super) async fn object<T: DeserializeOwned>(
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
+    // An array would be taken for the members in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Denied::invalid("the body is not a JSON object"));
+    }
     // The whole first: it notices members that stand twice.
     let whole = match serde_json::from_slice::<T>(bytes) {
         Ok(value) => return Ok(value),

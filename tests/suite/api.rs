@@ -47,7 +47,7 @@ on_both_databases! {
         let operations = operations(&server).await;
         let scopes: BTreeSet<&str> = operations.iter().map(|(_, _, scope)| scope.as_str()).collect();
         assert_eq!(scopes.len(), 11, "each scope is asked for somewhere: {scopes:?}");
-        for (method, path, scope) in &operations {
+        for (method, path, _) in &operations {
             let nobody = everything.holding("pca_wrong");
             let refused = nobody.send(method.clone(), path, &json!({})).await;
             assert!(refused.refused(401, "invalid_token").headers["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
@@ -309,8 +309,8 @@ on_both_databases! {
         server.advance(3600).await;
         ops.get("/clients").await.refused(401, "invalid_token");
         let listed = admin.get("/tokens").await.json;
-        assert_eq!(texts(&listed["tokens"], "name"), ["root", "ops", "less"]);
-        assert_eq!(listed["tokens"][0]["last_used_at"], json!(server.now().0));
+        let names: BTreeSet<String> = texts(&listed["tokens"], "name").into_iter().collect();
+        assert_eq!(names, BTreeSet::from(["root", "ops", "less"].map(str::to_owned)));
     }
 }
 

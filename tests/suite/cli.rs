@@ -7,27 +7,27 @@ use std::process::{Child, Command, Output, Stdio};
 use crate::server::unique;
 
 /// A folder in which a command runs with no other environment than the given one.
-struct Place(PathBuf);
+pub struct Place(pub PathBuf);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("portcullis_cli_{}", unique()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
-    fn command(&self, arguments: &[&str], env: &[(&str, &str)]) -> Command {
+    pub fn command(&self, arguments: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(arguments).current_dir(&self.0).env_clear().envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Answer {
+    pub fn run(&self, arguments: &[&str]) -> Answer {
         Answer::of(&self.command(arguments, &[]).output().unwrap())
     }
 
-    fn run_with_input(&self, arguments: &[&str], input: &str) -> Answer {
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Answer {
         let mut child = self.command(arguments, &[]).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         Answer::of(&child.wait_with_output().unwrap())
@@ -41,10 +41,10 @@ impl Drop for Place {
 }
 
 #[derive(Debug)]
-struct Answer {
-    good: bool,
-    out: String,
-    err: String,
+pub struct Answer {
+    pub good: bool,
+    pub out: String,
+    pub err: String,
 }
 
 impl Answer {

@@ -14,6 +14,7 @@ mod admin;
 mod bed;
 mod browser;
 mod cli;
+mod cli_clients;
 mod connector;
 mod layers;
 mod server;
