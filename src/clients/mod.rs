@@ -79,6 +79,21 @@ pub enum Unresolved {
     TooMany(Duration),
 }
 
+/// A client, and how it was found.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The client; it may be disabled or deleted.
+    pub client: Client,
+    /// Of a client with a metadata document: what became of that, in words for the record. Empty when it was fetched.
+    pub document: Option<&'static str>,
+}
+
+impl From<Client> for Resolved {
+    fn from(client: Client) -> Self {
+        Self { client, document: None }
+    }
+}
+
 /// Clients and what they publish of themselves. Shared by all requests; what must last is in the store.
 #[derive(Debug)]
 pub struct Directory {
@@ -87,7 +102,7 @@ pub struct Directory {
     profiles: Profiles,
     fetcher: Fetcher,
     copies: HashMap<String, copies::Copy>,
-    documents: Flights<Result<Client, Unresolved>>,
+    documents: Flights<Result<Resolved, Unresolved>>,
     key_sets: Flights<Result<crate::oauth::jwks::JwkSet, KeysTrouble>>,
     /// When fetching failed though there is a copy to live on: not tried again at once.
     failures: Mutex<HashMap<String, Timestamp>>,

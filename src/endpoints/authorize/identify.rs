@@ -36,15 +36,27 @@ pub(super) async fn identify(
         return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
     };
     let id = ClientId::new(client_id);
-    let client = match app.clients.resolve(&app.store, &id, now).await? {
+    let by_document = ClientIdUrl::is_meant_by(client_id);
+    // What is refused from here on is refused because of the document, and recorded so.
+    let stage = visit.stage;
+    if by_document {
+        visit.stage = Stage::Document;
+    }
+    let resolved = app.clients.resolve(&app.store, &id, now).await?;
+    if let Ok(Some(said)) = resolved.as_ref().map(|resolved| resolved.document) {
+        visit.is_of(&id);
+        visit.done_with(Stage::Document, said);
+    }
+    let client = match resolved.map(|resolved| resolved.client) {
         Ok(client) if client.is_active() => client,
         Ok(client) => return Err(stopped(app, &client)),
-        Err(why) if ClientIdUrl::is_meant_by(client_id) => return Err(unresolved(app, &id, &why)),
+        Err(why) if by_document => return Err(unresolved(app, &id, &why)),
         Err(_) => match adopt(app, visit, parts, &id, requested, now).await? {
             Some(client) => client,
             None => return Err(unknown(app, &id, requested)),
         },
     };
+    visit.stage = stage;
     let redirect_uri = redirect_uri(app, &client, requested)?;
     Ok((client, redirect_uri))
 }
