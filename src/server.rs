@@ -12,6 +12,7 @@ use axum::http::{HeaderName, Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::net::TcpListener;
+use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
@@ -21,7 +22,7 @@ use crate::attempts::writer;
 use crate::config::Tool;
 use crate::endpoints::{authorize, consent, discovery, document, health, login, probe, register, revoke, setup, token};
 use crate::http::respond::Rejection;
-use crate::http::visit::Visit;
+use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
 use crate::oauth::metadata::protected_resource_url;
@@ -85,7 +86,11 @@ pub fn router(app: &App) -> Router {
         .with_state(app.clone())
         .merge(protected)
         .merge(root)
-        .layer(cors());
+        .layer(cors())
+        .layer(MapRequestLayer::new({
+            let visits = app.visits.clone();
+            move |request| note_preflight(&visits, request)
+        }));
     Router::new()
         .route("/", get(account::landing))
         .route("/healthz", get(health::live))

@@ -13,7 +13,16 @@ fn texts(lines: &[&str]) -> Vec<String> {
 /// the program's name and its network.
 pub(super) fn no_call_since_token(judge: &Judge<'_>) -> Finding {
     let name = judge.name();
-    let agents: Vec<&str> = judge.case.profile.iter().flat_map(|profile| &profile.agents).map(String::as_str).collect();
+    let all = || judge.case.profile.iter().flat_map(|profile| &profile.agents).map(String::as_str);
+    // Those under which it came through are not what is dropped.
+    let came = |agent: &str| {
+        let word = agent.to_ascii_lowercase();
+        judge.case.steps.iter().any(|step| step.recorded.event.agent.to_ascii_lowercase().contains(&word))
+    };
+    let mut agents: Vec<&str> = all().filter(|agent| !came(agent)).collect();
+    if agents.is_empty() {
+        agents = all().collect();
+    }
     let calls_as = if agents.is_empty() { String::new() } else { format!(" It calls as {}.", agents.join(" or ")) };
     let what = format!(
         "{name} got its tokens, and no call with them has arrived since. Something in front of this server most likely \
@@ -212,7 +221,16 @@ pub(super) fn refused_code(judge: &Judge<'_>, refused: &Step) -> Finding {
 pub(super) fn refused_page(judge: &Judge<'_>, rule: &'static str, refused: &Step) -> Finding {
     let reason = refused.recorded.event.reason.as_str();
     let what = format!("It ended with a refusal: {}.", Judge::told(refused));
-    let remedy = if reason.contains("not registered here") {
+    let remedy = if rule == "document_refused" && reason.contains("fetched") {
+        texts(&[
+            "This server must reach that address: check its way out, or name a proxy in documents.proxy.",
+            "If the client's server turns this one away, put a copy of its document into documents.copies_folder.",
+        ])
+    } else if rule == "document_refused" {
+        texts(&[
+            "The client's maker has to mend the document; documents.policy and documents.allowed say whose count here.",
+        ])
+    } else if reason.contains("not registered here") {
         vec![judge.start_over()]
     } else if reason.contains("callback address") {
         vec!["Set the callback address in the client to one that it registered, to the character; or let it register anew.".to_owned(), judge.start_over()]

@@ -111,8 +111,8 @@ async fn became(
     let clients: BTreeSet<&ClientId> = early.iter().filter_map(|step| step.event.client_id.as_ref()).collect();
     let mut found = BTreeSet::new();
     for client in clients.into_iter().take(MOST_CLIENTS) {
-        let steps = store.attempt_events_of_client(client, first.minus(BEFORE), last.plus(AFTER)).await?;
-        found.extend(steps.into_iter().filter(|step| !step.event.early).map(|step| step.event.attempt));
+        let steps = store.attempt_events_of_client(client, false, first.minus(BEFORE), last.plus(AFTER)).await?;
+        found.extend(steps.into_iter().map(|step| step.event.attempt));
     }
     Ok(found.into_iter().collect())
 }
@@ -145,8 +145,7 @@ async fn add_related(
     if let Some(client) = client {
         // The steps of a connection go on for months; what its client did without an id is asked for the beginning.
         let until = begun.plus(AFTER);
-        let of_client = store.attempt_events_of_client(client, begun.minus(BEFORE), until).await?;
-        related.extend(of_client.into_iter().filter(|step| step.event.early));
+        related.extend(store.attempt_events_of_client(client, true, begun.minus(BEFORE), until).await?);
     }
     let began_by = |step: &&Recorded| {
         matches!(step.event.stage, Stage::Registration | Stage::Document | Stage::Authorize) && step.event.at <= begun
@@ -172,7 +171,9 @@ async fn add_related(
         related.extend(after);
     }
     steps.extend(related.into_iter().map(|recorded| {
-        let related = client.is_none() || recorded.event.client_id.as_ref() != client;
+        // Anybody can fail in a client's name; what went well for it is its own.
+        let own = client.is_some() && recorded.event.client_id.as_ref() == client;
+        let related = !own || recorded.event.outcome != Outcome::Ok;
         Step { recorded, related }
     }));
     Ok(())

@@ -274,22 +274,18 @@ fn in_the_browser(judge: &Judge<'_>) -> Vec<Finding> {
 
 /// It never got a lawful authorization request through.
 fn before(judge: &Judge<'_>) -> Vec<Finding> {
-    for (stage, rule) in [
-        (Stage::Authorize, "authorize_refused"),
-        (Stage::Redeem, "token_refused"),
-        (Stage::Refresh, "refresh_refused"),
-        (Stage::Token, "token_refused"),
-        (Stage::Document, "document_refused"),
-    ] {
-        if let Some(refused) =
-            judge.last(stage, Outcome::Refused).filter(|step| !step.related || stage == Stage::Document)
-        {
-            return vec![match stage {
-                Stage::Redeem | Stage::Token => advice::refused_code(judge, refused),
-                Stage::Refresh => advice::refused_refresh(judge, refused),
-                _ => advice::refused_page(judge, rule, refused),
-            }];
-        }
+    let refused = |stage| judge.last(stage, Outcome::Refused).filter(|step| !step.related || stage == Stage::Document);
+    if let Some(refused) = refused(Stage::Authorize) {
+        return vec![advice::refused_page(judge, "authorize_refused", refused)];
+    }
+    if let Some(refused) = refused(Stage::Redeem).or_else(|| refused(Stage::Token)) {
+        return vec![advice::refused_code(judge, refused)];
+    }
+    if let Some(refused) = refused(Stage::Refresh) {
+        return vec![advice::refused_refresh(judge, refused)];
+    }
+    if let Some(refused) = refused(Stage::Document) {
+        return vec![advice::refused_page(judge, "document_refused", refused)];
     }
     if judge.ok(Stage::Registration) || judge.ok(Stage::Document) {
         return vec![advice::registered_and_stopped(judge)];

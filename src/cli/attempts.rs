@@ -38,7 +38,7 @@ struct Listed {
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliError> {
     let Command::List { json, limit } = command;
-    let (store, profiles) = (open(config).await?, profiles()?);
+    let (store, profiles) = (open(config).await?, profiles(config)?);
     let now = Clock::system().now();
     let (mut shown, mut list) = (BTreeSet::new(), Vec::new());
     for listed in store.recent_attempts(limit).await? {
@@ -79,8 +79,8 @@ impl Listed {
 pub(super) async fn tell(config: &Config, id: &str, json: bool) -> Result<(), CliError> {
     let attempt = AttemptId::parse(id)
         .ok_or_else(|| CliError::Other(format!("{id:?} is no attempt's id; it looks like this: K7QD-2M4X")))?;
-    let (store, profiles) = (open(config).await?, profiles()?);
-    let story = explain(&store, &profiles, &attempt, Clock::system().now()).await?.ok_or_else(|| {
+    let (opened, profiles) = (open(config).await?, profiles(config)?);
+    let story = explain(&opened, &profiles, &attempt, Clock::system().now()).await?.ok_or_else(|| {
         CliError::Other(format!(
             "nothing is recorded of {attempt}: it is older than attempts.keep, or it is another server's; see: portcullis attempts list"
         ))
@@ -88,8 +88,8 @@ pub(super) async fn tell(config: &Config, id: &str, json: bool) -> Result<(), Cl
     if json { say_json(&story) } else { say(story.text().trim_end()) }
 }
 
-fn profiles() -> Result<Profiles, CliError> {
-    Profiles::embedded().map_err(|error| CliError::Build(error.into()))
+fn profiles(config: &Config) -> Result<Profiles, CliError> {
+    Profiles::load(config.clients.profiles_file.as_deref()).map_err(|error| CliError::Build(error.into()))
 }
 
 fn say_json<T: Serialize>(value: &T) -> Result<(), CliError> {

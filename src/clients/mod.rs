@@ -79,18 +79,47 @@ pub enum Unresolved {
     TooMany(Duration),
 }
 
+/// How a client was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// In the store, and it has no document.
+    Stored,
+    /// Its document was fetched just now.
+    Fetched,
+    /// The copy of its document here is fresh.
+    Fresh,
+    /// The last copy stands in for a document that can't be had.
+    Stale,
+    /// A reviewed copy does.
+    Reviewed,
+}
+
+impl Found {
+    /// In words for the record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "no document",
+            Self::Fetched => "fetched",
+            Self::Fresh => "the copy here is still fresh",
+            Self::Stale => "it can't be fetched now: the last copy stands in",
+            Self::Reviewed => "it can't be fetched: a reviewed copy stands in",
+        }
+    }
+}
+
 /// A client, and how it was found.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The client; it may be disabled or deleted.
     pub client: Client,
-    /// Of a client with a metadata document: what became of that, in words for the record. Empty when it was fetched.
-    pub document: Option<&'static str>,
+    /// How it was found.
+    pub found: Found,
 }
 
 impl From<Client> for Resolved {
     fn from(client: Client) -> Self {
-        Self { client, document: None }
+        Self { client, found: Found::Stored }
     }
 }
 

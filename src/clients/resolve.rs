@@ -3,18 +3,13 @@
 //! Only an authorization request resolves. What comes after it, code and refresh, lives on the stored client, so that a
 //! document which may not be kept, or whose server is away, ends no connection.
 
-use super::{Directory, DocumentPolicy, Resolved, Unresolved};
+use super::{Directory, DocumentPolicy, Found, Resolved, Unresolved};
 use crate::fetch::{Fetched, Freshness};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 use crate::oauth::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
 use crate::store::{NewDocument, Store, StoreError, StoredDocument};
-
-/// What the record says of a document that was not fetched.
-const FRESH: &str = "the copy here is still fresh";
-const STALE: &str = "it can't be fetched now: the last copy stands in";
-const REVIEWED: &str = "it can't be fetched: a reviewed copy stands in";
 
 impl Directory {
     /// The client that this id names; a disabled or deleted one is found too and says so.
@@ -44,10 +39,10 @@ impl Directory {
             && let Some(document) = store.find_document(id).await?
         {
             if document.fresh_until > now {
-                return Ok(Ok(Resolved { client, document: Some(FRESH) }));
+                return Ok(Ok(Resolved { client, found: Found::Fresh }));
             }
             if self.may_live_on(id, &document, now) {
-                return Ok(Ok(Resolved { client, document: Some(STALE) }));
+                return Ok(Ok(Resolved { client, found: Found::Stale }));
             }
         }
         // On the heap: fetching is a large future, and rare.
@@ -91,7 +86,7 @@ impl Directory {
             Ok((body, document, fetched)) => {
                 let fresh_until = self.fresh_until(fetched.freshness, now);
                 tracing::info!(client = %id, "metadata document fetched");
-                return self.put(store, id, &document, &body, ("fetched", ""), (now, fresh_until)).await;
+                return self.put(store, id, &document, &body, ("fetched", Found::Fetched), (now, fresh_until)).await;
             }
             Err(why) => why,
         };
@@ -106,7 +101,7 @@ impl Directory {
         {
             tracing::warn!(client = %id, why = %failure, since = document.fetched_at.0, "metadata document not to be had: going on with the last copy");
             self.note_failure(id.as_str(), now);
-            return Ok(Ok(Resolved { client, document: Some(STALE) }));
+            return Ok(Ok(Resolved { client, found: Found::Stale }));
         }
         if let Some(copy) = self.copies.get(id.as_str()) {
             let parsed = ClientDocument::parse(copy.body.as_bytes(), url, &self.rules);
@@ -115,7 +110,7 @@ impl Directory {
                     tracing::warn!(client = %id, why = %failure, source = copy.source, "metadata document not to be had: going on with a reviewed copy");
                     let fresh_until = now.plus(super::AFTER_FAILURE);
                     return self
-                        .put(store, id, &document, &copy.body, (copy.source, REVIEWED), (now, fresh_until))
+                        .put(store, id, &document, &copy.body, (copy.source, Found::Reviewed), (now, fresh_until))
                         .await;
                 }
                 Err(fault) => {
@@ -150,12 +145,12 @@ impl Directory {
         id: &ClientId,
         document: &ClientDocument,
         body: &str,
-        (source, said): (&str, &'static str),
+        (source, how): (&str, Found),
         (fetched_at, fresh_until): (Timestamp, Timestamp),
     ) -> Result<Result<Resolved, Unresolved>, StoreError> {
         let new = NewDocument { id, metadata: &document.metadata, body, source, fetched_at, fresh_until };
         store.put_document_client(&new).await?;
         let found = store.find_client(id).await?;
-        Ok(found.map(|client| Resolved { client, document: Some(said) }).ok_or(Unresolved::Unknown))
+        Ok(found.map(|client| Resolved { client, found: how }).ok_or(Unresolved::Unknown))
     }
 }

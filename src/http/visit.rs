@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::http::header::USER_AGENT;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, USER_AGENT,
+};
 use axum::http::request::Parts;
 use ipnet::IpNet;
 
@@ -85,6 +89,24 @@ impl Visits {
             recorder: self.recorder.clone(),
         }
     }
+}
+
+/// Records that a web page asked whether it may call (CORS). Asks any other request for its method only.
+pub(crate) fn note_preflight(visits: &Visits, request: Request) -> Request {
+    let asked = request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !asked {
+        return request;
+    }
+    let (parts, body) = request.into_parts();
+    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut visit = visits.of(&parts);
+    visit.note_address("path", parts.uri.path());
+    visit.note_address("origin", text(ORIGIN));
+    visit.note("wants", &format!("{} {}", text(ACCESS_CONTROL_REQUEST_METHOD), text(ACCESS_CONTROL_REQUEST_HEADERS)));
+    visit.done(Stage::Preflight);
+    Request::from_parts(parts, body)
 }
 
 impl Visit {

@@ -145,26 +145,31 @@ impl Store {
         rows(read!(self, |db| sqlx::query_as(select!("attempt = $2")).bind(MOST).bind(attempt).fetch_all(db).await)?)
     }
 
-    /// What this client left between two moments.
+    /// What this client left between two moments: under early ids, or in attempts of its own. Many people may share
+    /// one client, so only what is asked for is read.
     ///
     /// # Errors
     /// When the database fails or a row can't be read.
     pub async fn attempt_events_of_client(
         &self,
         client: &ClientId,
+        early: bool,
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Recorded>, StoreError> {
         if !storable(client.as_str()) {
             return Ok(Vec::new());
         }
-        rows(read!(self, |db| sqlx::query_as(select!("client_id = $2 and first_at <= $4 and last_at >= $3"))
-            .bind(MOST)
-            .bind(client)
-            .bind(from)
-            .bind(until)
-            .fetch_all(db)
-            .await)?)
+        rows(read!(self, |db| sqlx::query_as(select!(
+            "client_id = $2 and early = $5 and first_at <= $4 and last_at >= $3"
+        ))
+        .bind(MOST)
+        .bind(client)
+        .bind(from)
+        .bind(until)
+        .bind(early)
+        .fetch_all(db)
+        .await)?)
     }
 
     /// What came from this network between two moments before it was known whose attempt it was.

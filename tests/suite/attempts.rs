@@ -145,9 +145,12 @@ on_both_databases! {
             });
             assert_eq!(story.await.findings[0].rule, "authorize_refused");
         }
-        // Refused by redirect: no page, and the client gets no id; the list has it.
+        // Refused by redirect: the client may show the words, and they name it.
         let callback = browser.open(&client.authorize_url(&[("code_challenge_method", "plain")])).await.callback();
         assert_eq!(callback.one("error"), "invalid_request");
+        let words = callback.one("error_description");
+        let id = words.rsplit_once("(attempt ").unwrap().1.trim_end_matches(')');
+        story_when(&server, id, |story| has(story, Stage::Authorize, Outcome::Refused)).await;
         let login = browser.open(&client.authorize_url(&[])).await.page();
         let id = named_on(&login.body);
         let wrong = browser.sign_in_as(&login, USER, "not the password").await.page();
@@ -161,6 +164,20 @@ on_both_databases! {
         let elsewhere = Browser::new(&server).open(&login.url).await.page();
         assert_eq!(elsewhere.status, StatusCode::FORBIDDEN);
         assert_eq!(named_on(&elsewhere.body), id);
+    }
+
+    /// E2: what a web page asked before it called is part of the story.
+    async fn preflights_are_steps(database) {
+        let server = TestServer::start(database).await;
+        let asked = http()
+            .request(Method::OPTIONS, server.mcp())
+            .header("origin", "http://localhost:6274")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,mcp-protocol-version");
+        assert!(asked.send().await.unwrap().status().is_success());
+        let id = named(&look_around(&server).await);
+        let story = story_when(&server, &id, |story| has(story, Stage::Preflight, Outcome::Ok)).await;
+        assert!(story.text().contains("authorization,mcp-protocol-version"), "{}", story.text());
     }
 
     /// A handoff to an app names the attempt as well.

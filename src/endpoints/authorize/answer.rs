@@ -9,7 +9,7 @@ use crate::http::page::{Handoff, Page};
 use crate::http::respond::{PageRejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::client::Client;
-use crate::oauth::error::Refusal;
+use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
 /// Tells the client by redirect why its request is refused (OAuth 2.1 §4.1.2.1).
@@ -40,14 +40,21 @@ pub(super) fn refuse(
         ];
         return Err(trouble("This client's request is not right", happened, received, None, to_do, String::new()));
     }
-    answer(
-        app,
-        visit,
-        client,
-        redirect_uri,
-        &[("error", refusal.code.as_str()), ("error_description", &refusal.description)],
-        state,
-    )
+    tell(app, visit, client, redirect_uri, (refusal.code, &refusal.description), state)
+}
+
+/// Sends an error to the client. Many show its description to the person, who so learns the attempt's id.
+pub(super) fn tell(
+    app: &App,
+    visit: &Visit,
+    client: &Client,
+    redirect_uri: &RedirectUri,
+    (code, description): (ErrorCode, &str),
+    state: Option<&str>,
+) -> Result<Response, PageRejection> {
+    let description = format!("{description} (attempt {})", visit.attempt());
+    let params = [("error", code.as_str()), ("error_description", description.as_str())];
+    answer(app, visit, client, redirect_uri, &params, state)
 }
 
 /// Sends an answer to the client: its parameters, `state` as it came, and `iss` (RFC 9207), each once.

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 
 use crate::app::App;
+use crate::clients::Found;
 use crate::config::RegistrationPolicy;
 use crate::http::address::Network;
 use crate::http::respond::{PageRejection, Rejection, Trouble};
@@ -36,29 +37,36 @@ pub(super) async fn identify(
         return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
     };
     let id = ClientId::new(client_id);
-    let by_document = ClientIdUrl::is_meant_by(client_id);
-    // What is refused from here on is refused because of the document, and recorded so.
-    let stage = visit.stage;
-    if by_document {
-        visit.stage = Stage::Document;
-    }
     let resolved = app.clients.resolve(&app.store, &id, now).await?;
-    if let Ok(Some(said)) = resolved.as_ref().map(|resolved| resolved.document) {
-        visit.is_of(&id);
-        visit.done_with(Stage::Document, said);
+    if let Ok(resolved) = &resolved {
+        note_document(visit, &id, resolved.found);
     }
     let client = match resolved.map(|resolved| resolved.client) {
         Ok(client) if client.is_active() => client,
         Ok(client) => return Err(stopped(app, &client)),
-        Err(why) if by_document => return Err(unresolved(app, &id, &why)),
+        Err(why) if ClientIdUrl::is_meant_by(client_id) => {
+            visit.stage = Stage::Document;
+            return Err(unresolved(app, &id, &why));
+        }
         Err(_) => match adopt(app, visit, parts, &id, requested, now).await? {
             Some(client) => client,
             None => return Err(unknown(app, &id, requested)),
         },
     };
-    visit.stage = stage;
     let redirect_uri = redirect_uri(app, &client, requested)?;
     Ok((client, redirect_uri))
+}
+
+/// Records what became of the client's metadata document: a step of its own if it was fetched just now.
+fn note_document(visit: &mut Visit, id: &ClientId, found: Found) {
+    match found {
+        Found::Fetched => {
+            visit.is_of(id);
+            visit.done(Stage::Document);
+        }
+        Found::Fresh | Found::Stale | Found::Reviewed => visit.note("document", found.as_str()),
+        Found::Stored => {}
+    }
 }
 
 /// The one of the client's redirect URIs that is meant.

@@ -132,7 +132,7 @@ async fn dispatch(
     let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
     let tell = |visit: &mut Visit, code: ErrorCode, text: &str| {
         visit.refused(Stage::Authorize, &format!("{code}: {text}"), None);
-        answer(app, visit, &client, redirect_uri, &[("error", code.as_str()), ("error_description", text)], state)
+        answer::tell(app, visit, &client, redirect_uri, (code, text), state)
     };
     match next {
         Step::SignIn => Ok(see_other(&step(&app.config.paths.login, &authorization.id))?),

@@ -85,7 +85,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
 /// Keeps how the client proved itself, and nothing of the proof.
 fn note_method(visit: &mut Visit, headers: &HeaderMap, params: &Params) {
     let by = if headers.contains_key(header::AUTHORIZATION) {
-        "the Authorization header"
+        "client_secret_basic"
     } else if params.first("client_assertion").is_some() {
         "private_key_jwt"
     } else if params.first("client_secret").is_some() {
