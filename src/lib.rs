@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod crypto;
+pub mod doctor;
 mod endpoints;
 pub mod fetch;
 mod http;

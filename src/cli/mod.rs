@@ -2,6 +2,7 @@
 
 mod attempts;
 mod config;
+mod doctor;
 mod health;
 mod keys;
 mod logging;
@@ -50,15 +51,11 @@ enum Command {
     /// What was recorded of attempts to connect
     #[command(subcommand)]
     Attempts(attempts::Command),
-    /// Say what is wrong, and what to do about it
-    Doctor {
-        /// Tell the story of this attempt: the id stands on every error, in every error answer and in the log
-        #[arg(long, value_name = "ID")]
-        attempt: String,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect; or tell
+    /// what became of one attempt
+    ///
+    /// Exit code: 0 all clients will connect, 1 at least one won't, 2 nothing could be looked at.
+    Doctor(doctor::Arguments),
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -157,7 +154,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Keys(keys::Command::Master) => keys::print_master(),
         Command::Keys(command) => keys::run(config()?, command).await,
         Command::Attempts(command) => attempts::run(&config()?, command).await,
-        Command::Doctor { attempt, json } => attempts::tell(&config()?, &attempt, json).await,
+        Command::Doctor(own) => return doctor::run(own, config).await,
         Command::Config(command) => config::run(&config()?, &command),
         Command::Simulate(own) => return simulate::run(own).await,
         Command::Health => health::run(&config()?).await,

@@ -5,6 +5,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("chatgpt.md", include_str!("../../docs/manual/chatgpt.md")),
     ("claude.md", include_str!("../../docs/manual/claude.md")),
     ("configuration.md", include_str!("../../docs/manual/configuration.md")),
+    ("doctor.md", include_str!("../../docs/manual/doctor.md")),
     ("getting-started.md", include_str!("../../docs/manual/getting-started.md")),
     ("insomnia.md", include_str!("../../docs/manual/insomnia.md")),
     ("production.md", include_str!("../../docs/manual/production.md")),

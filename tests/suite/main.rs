@@ -11,6 +11,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod bed;
+mod broken_proxy;
 mod browser;
 mod cli;
 mod connector;
@@ -28,6 +29,7 @@ mod caddy;
 mod chatgpt;
 mod consent;
 mod discovery;
+mod doctor;
 mod documents;
 mod durability;
 mod fetch;
