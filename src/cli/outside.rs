@@ -12,7 +12,7 @@ pub(super) struct OutsideArgs {
     /// Trust the certificates in this file (PEM) beside the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Go through this HTTP proxy, for example http://proxy.example:3128
+    /// Go through this HTTP proxy, for example `http://proxy.example:3128`
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }
