@@ -2,12 +2,14 @@
 
 mod account;
 pub mod app;
+pub mod attempts;
 pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod crypto;
 pub mod doctor;
 mod endpoints;
+pub mod fetch;
 mod http;
 mod library;
 mod mcp;
@@ -16,5 +18,6 @@ pub mod oauth;
 pub mod outside;
 pub mod revocations;
 pub mod server;
+pub mod simulate;
 pub mod store;
 pub mod tokens;

@@ -18,8 +18,6 @@ pub struct Mint {
     pub keys: Arc<KeyRing>,
     /// The `iss` of every token.
     pub issuer: Issuer,
-    /// How long a token lives, unless its grant ends earlier.
-    pub access_ttl: Duration,
     /// Where token ids come from.
     pub random: Random,
 }
@@ -35,13 +33,19 @@ pub struct AccessToken {
 }
 
 impl Mint {
-    /// Issues a token of this grant with this scope, which must not exceed the grant's. `offline_access` is not
-    /// written into it: it means nothing to the resource.
+    /// Issues a token of this grant with this scope, which must not exceed the grant's, for `ttl` unless the grant
+    /// ends earlier. `offline_access` is not written into it: it means nothing to the resource.
     ///
     /// # Errors
     /// When no key can sign.
-    pub fn issue(&self, grant: &Grant, scope: &Scope, now: Timestamp) -> Result<AccessToken, SigningFailed> {
-        let exp = now.plus(self.access_ttl).min(grant.expires_at);
+    pub fn issue(
+        &self,
+        grant: &Grant,
+        scope: &Scope,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<AccessToken, SigningFailed> {
+        let exp = now.plus(ttl).min(grant.expires_at);
         let claims = AccessTokenClaims {
             iss: self.issuer.to_string(),
             aud: grant.resource.to_string(),

@@ -4,6 +4,7 @@ use super::App;
 use crate::http::page::ScopeLine;
 use crate::http::respond::Failure;
 use crate::model::authorization::Authorization;
+use crate::model::client::Client;
 use crate::model::grant::Grant;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
@@ -16,21 +17,23 @@ impl App {
     pub(crate) async fn approve(
         &self,
         authorization: &Authorization,
+        client: &Client,
         session: &Session,
         scope: Scope,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        let lifetimes = self.lifetimes(client);
         // what was asked of `offline_access` is echoed in token answers; it opens nothing at the resource.
         let offline = self.rules.scope.iter().filter(|token| token.as_str() == OFFLINE_ACCESS).cloned();
-        let offline: Scope = offline.filter(|_| authorization.request.offline && self.config.tokens.refresh).collect();
+        let offline: Scope = offline.filter(|_| authorization.request.offline && lifetimes.refresh).collect();
         let grant = Grant {
-            id: self.random.grant_id(),
+            id: self.random.grant_id(&authorization.id.attempt().unwrap_or_else(|| self.random.attempt_id())),
             user_id: session.user.id.clone(),
             client_id: authorization.client_id.clone(),
             scope: scope.union(&offline),
             resource: authorization.request.resource.clone(),
             authenticated_at: session.authenticated_at,
-            expires_at: now.plus(self.config.tokens.refresh_absolute_ttl),
+            expires_at: now.plus(lifetimes.refresh_absolute),
         };
         let approval = Approval {
             authorization,

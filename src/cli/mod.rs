@@ -1,5 +1,6 @@
 //! The command line: what each subcommand does lives in its own file.
 
+mod attempts;
 mod config;
 mod doctor;
 mod health;
@@ -7,6 +8,7 @@ mod keys;
 mod logging;
 mod outside;
 mod serve;
+mod simulate;
 mod users;
 
 use std::io::{Read as _, Write as _};
@@ -46,15 +48,21 @@ enum Command {
     /// Signing keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
-    /// The configuration
+    /// What was recorded of attempts to connect
     #[command(subcommand)]
-    Config(config::Command),
-    /// Ask the running server on this machine whether it is ready: for container health checks
-    Health,
-    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect
+    Attempts(attempts::Command),
+    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect; or tell
+    /// what became of one attempt
     ///
     /// Exit code: 0 all clients will connect, 1 at least one won't, 2 nothing could be looked at.
     Doctor(doctor::Arguments),
+    /// The configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Play a known client against a deployment, from the first call to the revocation, and say where it would stop
+    Simulate(simulate::Arguments),
+    /// Ask the running server on this machine whether it is ready: for container health checks
+    Health,
 }
 
 /// A password, never as an argument: arguments are seen by every process of the machine.
@@ -108,11 +116,11 @@ enum CliError {
     Write { path: PathBuf, source: std::io::Error },
     #[error("{address} can't be listened on: {source}; is another server running there? Set listen to another address")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    /// A look from outside that found nothing to look at.
+    #[error("{0}")]
+    CannotBegin(String),
     #[error("serving failed: {0}")]
     Serve(std::io::Error),
-    /// There was no way to look at a deployment.
-    #[error("{0}")]
-    Unseen(String),
     #[error("{0}")]
     Other(String),
 }
@@ -133,19 +141,23 @@ pub fn run() -> ExitCode {
 
 /// A command's end: most have but one good one.
 async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
-    let load = || load(arguments.config);
+    let file = arguments.config;
+    // Not all commands need a configuration.
+    let config = || load(file);
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Doctor(arguments) => return doctor::run(arguments, load).await,
-        Command::Serve => serve::run(load()?).await,
+        Command::Serve => serve::run(config()?).await,
         Command::Migrate => {
-            let store = open(&load()?).await?;
+            let store = open(&config()?).await?;
             say(&format!("The {} database is up to date.", store.engine()))
         }
-        Command::User(command) => users::run(&load()?, command).await,
+        Command::User(command) => users::run(&config()?, command).await,
         Command::Keys(keys::Command::Master) => keys::print_master(),
-        Command::Keys(command) => keys::run(load()?, command).await,
-        Command::Config(command) => config::run(&load()?, &command),
-        Command::Health => health::run(&load()?).await,
+        Command::Keys(command) => keys::run(config()?, command).await,
+        Command::Attempts(command) => attempts::run(&config()?, command).await,
+        Command::Doctor(own) => return doctor::run(own, config).await,
+        Command::Config(command) => config::run(&config()?, &command),
+        Command::Simulate(own) => return simulate::run(own).await,
+        Command::Health => health::run(&config()?).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -192,5 +204,6 @@ fn say(text: &str) -> Result<(), CliError> {
 
 fn fail(error: &CliError) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "portcullis: {error}");
-    if matches!(error, CliError::Unseen(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    // Scripts tell "the deployment is not right" from "it was not even looked at".
+    if matches!(error, CliError::CannotBegin(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

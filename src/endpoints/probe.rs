@@ -19,6 +19,7 @@ use tokio_util::io::ReaderStream;
 use crate::app::App;
 use crate::http::address::Network;
 use crate::http::respond::{Rejection, json};
+use crate::http::visit::Visit;
 use crate::model::time::Timestamp;
 
 /// How many header names are told, and how long a repeated value may be: an answer is never much larger than its request.
@@ -54,10 +55,10 @@ struct Arrived<'a> {
 }
 
 /// `/probe`, by any method.
-pub(crate) async fn arrived(State(app): State<App>, request: Request) -> Response {
+pub(crate) async fn arrived(State(app): State<App>, visit: Visit, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let outcome = report(&app, &parts);
-    app.edge.json("probe", outcome)
+    app.edge.json("probe", &visit, outcome)
 }
 
 fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
@@ -82,10 +83,10 @@ fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
 
 /// `GET /probe/stream`: events that must arrive one by one. What stands in front may collect them first, and then the
 /// streams of MCP don't pass it either (E3).
-pub(crate) async fn stream(State(app): State<App>, request: Request) -> Response {
+pub(crate) async fn stream(State(app): State<App>, visit: Visit, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let outcome = admit(&app, &parts).map(|_| events());
-    app.edge.json("probe", outcome)
+    app.edge.json("probe", &visit, outcome)
 }
 
 fn events() -> Response {

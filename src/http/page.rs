@@ -151,6 +151,8 @@ pub(crate) struct Login {
     pub(crate) username: String,
     /// Why the last attempt didn't work, in whole sentences.
     pub(crate) problem: Option<String>,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// The client that sent a person to the sign-in page.
@@ -177,10 +179,12 @@ pub(crate) struct Consent {
     pub(crate) authorization: String,
     /// The client's name as it calls itself.
     pub(crate) client_name: String,
-    /// The vendor, if the callback proves that the client is theirs.
+    /// What vouches for the name: `Verified: ChatGPT (OpenAI)`. Only reviewed facts and administrators do.
     pub(crate) verified: Option<String>,
-    /// How the client got here, as the end of "It …": `registered itself 3 minutes ago`.
-    pub(crate) registered: String,
+    /// What the client is for, in an administrator's words.
+    pub(crate) description: Option<String>,
+    /// How the client came to be known, a whole sentence: `It registered itself 3 minutes ago.`
+    pub(crate) known_by: String,
     /// Where the access goes, shown largest: a host in its ASCII form (with its port on
     /// loopback), or `scheme://`.
     pub(crate) destination: String,
@@ -196,6 +200,8 @@ pub(crate) struct Consent {
     pub(crate) offline: bool,
     /// Whole sentences that deserve attention before the decision.
     pub(crate) warnings: Vec<String>,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// What kind of place the answer goes to: each is trusted for another reason.
@@ -229,6 +235,8 @@ pub(crate) struct Handoff {
     pub(crate) client_name: String,
     /// The callback with its answer.
     pub(crate) url: String,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// Something went wrong, and this is what to do about it.
@@ -250,6 +258,8 @@ pub(crate) struct Problem {
     pub(crate) to_do: Vec<String>,
     /// Finds this event in the log; nothing is shown if it is empty.
     pub(crate) reference: String,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// A person's own page: who they are and what is connected.

@@ -10,6 +10,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("insomnia.md", include_str!("../../docs/manual/insomnia.md")),
     ("production.md", include_str!("../../docs/manual/production.md")),
     ("scopes-and-tools.md", include_str!("../../docs/manual/scopes-and-tools.md")),
+    ("simulate.md", include_str!("../../docs/manual/simulate.md")),
     ("tokens-and-sessions.md", include_str!("../../docs/manual/tokens-and-sessions.md")),
     ("troubleshooting.md", include_str!("../../docs/manual/troubleshooting.md")),
 ];

@@ -1,5 +1,6 @@
 //! An authorization request that is being worked on, and the decision what comes next.
 
+use super::client::Client;
 use super::id::{AuthorizationId, ClientId, UserId};
 use super::secret::SecretHash;
 use super::time::Timestamp;
@@ -63,6 +64,15 @@ pub struct Visitor<'a> {
     pub may_skip_consent: bool,
 }
 
+/// What the client at hand may be granted.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered<'a> {
+    /// Who asks.
+    pub client: &'a Client,
+    /// What clients get that ask for nothing in particular.
+    pub default_scope: &'a Scope,
+}
+
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -85,7 +95,7 @@ pub enum Step {
 impl Authorization {
     /// Decides the next step from what is stored and who is there. Pure: the order of the rules is this text.
     #[must_use]
-    pub fn next(&self, visitor: &Visitor<'_>, default_scope: &Scope) -> Step {
+    pub fn next(&self, visitor: &Visitor<'_>, offered: Offered<'_>) -> Step {
         match &self.decision {
             Some(Decision::Denied) => return Step::TellDenied,
             Some(Decision::Approved(_)) => return Step::HandOver,
@@ -96,13 +106,14 @@ impl Authorization {
         if !visitor.session.is_some_and(|(_, at)| fresh_enough(at)) {
             return if prompt.none { Step::LoginRequired } else { Step::SignIn };
         }
-        let scope = self.scope_for(visitor.consents, default_scope);
+        let scope = self.scope_for(visitor.consents, offered);
         let remembered = visitor.consents.iter().any(|consent| {
             consent.redirect_uri == self.redirect_uri.as_str()
                 && consent.scope == scope
                 && (consent.offline || !self.request.offline)
         });
-        let skip = remembered && visitor.may_skip_consent && !prompt.consent;
+        let first_party = offered.client.terms.first_party;
+        let skip = (first_party || remembered && visitor.may_skip_consent) && !prompt.consent;
         match (skip && self.redirect_uri.destination() == Destination::Https, prompt.none) {
             (true, _) => Step::Remembered(scope),
             (false, true) => Step::ConsentRequired,
@@ -111,23 +122,27 @@ impl Authorization {
     }
 
     /// The scopes that are up for decision: those asked for, else those of the user's previous grant to this
-    /// client, else the default (RFC 6749 §3.3; a client that reconnects often names none).
+    /// client, else the default (RFC 6749 §3.3; a client that reconnects often names none). Never more than the client
+    /// may be granted now.
     #[must_use]
-    pub fn scope_for(&self, consents: &[Consent], default_scope: &Scope) -> Scope {
-        match &self.request.scope {
-            Some(scope) => scope.clone(),
-            None => consents.first().map_or_else(|| default_scope.clone(), |consent| consent.scope.clone()),
-        }
+    pub fn scope_for(&self, consents: &[Consent], offered: Offered<'_>) -> Scope {
+        let named = self.request.scope.as_ref().or_else(|| consents.first().map(|consent| &consent.scope));
+        named
+            .map(|scope| offered.client.ceiling(scope))
+            .filter(|scope| !scope.is_empty())
+            .unwrap_or_else(|| offered.client.default_scope(offered.default_scope))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Authorization, Consent, Decision, Step, Visitor};
+    use super::{Authorization, Consent, Decision, Offered, Step, Visitor};
+    use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
     use crate::model::id::{AuthorizationId, ClientId, UserId};
     use crate::model::secret::Secret;
     use crate::model::time::Timestamp;
     use crate::oauth::authorize::{AuthorizationRequest, Prompt};
+    use crate::oauth::client::{AuthMethod, ClientMetadata};
     use crate::oauth::redirect_uri::RedirectUri;
     use crate::oauth::resource::Resource;
     use crate::oauth::scope::Scope;
@@ -157,7 +172,70 @@ mod tests {
     fn step(authorization: &Authorization, at: Option<i64>, consents: &[Consent], may_skip_consent: bool) -> Step {
         let user = UserId::new("usr_1");
         let session = at.map(|at| (&user, Timestamp(at)));
-        authorization.next(&Visitor { session, consents, may_skip_consent }, &Scope::parse("d").unwrap())
+        let (client, default_scope) = (client(None, false), Scope::parse("d").unwrap());
+        let offered = Offered { client: &client, default_scope: &default_scope };
+        authorization.next(&Visitor { session, consents, may_skip_consent }, offered)
+    }
+
+    fn client(allowed: Option<&str>, first_party: bool) -> Client {
+        Client {
+            id: ClientId::new("pc_1"),
+            origin: ClientOrigin::Managed,
+            metadata: ClientMetadata {
+                redirect_uris: Vec::new(),
+                auth_methods: vec![AuthMethod::None],
+                keys: None,
+                grant_types: Vec::new(),
+                scope: Scope::default(),
+                name: None,
+                uri: None,
+                tos_uri: None,
+                policy_uri: None,
+                software_id: None,
+                software_version: None,
+                application_type: None,
+            },
+            description: None,
+            terms: Terms { allowed_scope: allowed.map(scope), first_party, ..Terms::default() },
+            secrets: ClientSecrets::default(),
+            shared: false,
+            registered_at: Timestamp(0),
+            first_used_at: None,
+            disabled_at: None,
+            deleted_at: None,
+        }
+    }
+
+    fn step_of(client: &Client, authorization: &Authorization, consents: &[Consent]) -> Step {
+        let (user, default_scope) = (UserId::new("usr_1"), scope("d e"));
+        let session = Some((&user, Timestamp(500)));
+        let visitor = Visitor { session, consents, may_skip_consent: false };
+        authorization.next(&visitor, Offered { client, default_scope: &default_scope })
+    }
+
+    /// Whatever was asked for, granted before or is the default: a managed client gets no more than its ceiling.
+    #[test]
+    fn a_clients_ceiling_holds_whatever_was_asked() {
+        let before = [Consent { redirect_uri: "https://a/cb".into(), scope: scope("a x"), offline: false }];
+        let asked = authorization(Some("a b x"), "https://a/cb", Prompt::default());
+        let silent = authorization(None, "https://a/cb", Prompt::default());
+        assert_eq!(step_of(&client(Some("a d"), false), &asked, &[]), Step::AskConsent(scope("a")));
+        assert_eq!(step_of(&client(Some("a d"), false), &silent, &before), Step::AskConsent(scope("a")));
+        assert_eq!(step_of(&client(Some("a d"), false), &silent, &[]), Step::AskConsent(scope("d")));
+        assert_eq!(step_of(&client(Some("z"), false), &silent, &[]), Step::AskConsent(scope("z")));
+        assert_eq!(step_of(&client(Some(""), false), &asked, &before), Step::AskConsent(scope("")));
+    }
+
+    /// A-20, RFC 8252 §8.6: the operator's own client passes without a question, but never to this device.
+    #[test]
+    fn a_first_party_client_is_not_asked_about_on_its_website() {
+        let own = client(None, true);
+        let https = authorization(Some("a"), "https://a/cb", Prompt::default());
+        assert_eq!(step_of(&own, &https, &[]), Step::Remembered(scope("a")));
+        let loopback = authorization(Some("a"), "http://127.0.0.1:1/", Prompt::default());
+        assert_eq!(step_of(&own, &loopback, &[]), Step::AskConsent(scope("a")));
+        let again = authorization(Some("a"), "https://a/cb", Prompt { consent: true, ..Prompt::default() });
+        assert_eq!(step_of(&own, &again, &[]), Step::AskConsent(scope("a")));
     }
 
     fn scope(text: &str) -> Scope {

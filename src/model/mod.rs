@@ -1,5 +1,6 @@
 //! What the server remembers: plain values and the states that they may be in.
 
+pub mod attempt;
 pub mod authorization;
 pub mod client;
 pub mod grant;

@@ -4,6 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::error::{ErrorCode, Refusal};
+use super::https_url::{HttpsUrl, MAX_URL};
+use super::jwks::JwkSet;
 use super::redirect_uri::{InvalidRedirectUri, RedirectUri};
 use super::scope::Scope;
 
@@ -17,6 +19,8 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// A secret in the body.
     ClientSecretPost,
+    /// An assertion signed with the client's own key (RFC 7523 §2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
@@ -27,19 +31,22 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
     /// The method with this registered name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost].into_iter().find(|own| own.as_str() == text)
+        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt]
+            .into_iter()
+            .find(|own| own.as_str() == text)
     }
 
-    /// Whether the method needs a secret.
+    /// Whether the method needs a secret that both sides know.
     #[must_use]
-    pub const fn is_confidential(self) -> bool {
-        !matches!(self, Self::None)
+    pub const fn needs_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
     }
 }
 
@@ -62,6 +69,17 @@ pub struct RegistrationRules {
     pub scope: Scope,
     /// Private-use schemes without a dot that are accepted (see [`RedirectUri::parse`]).
     pub known_schemes: Vec<String>,
+    /// Ports that a `jwks_uri` may have.
+    pub allowed_ports: Vec<u16>,
+}
+
+/// Where a client's public keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientKeys {
+    /// In its metadata: the text of a JWK set (RFC 7517 §5).
+    Inline(String),
+    /// At this URL.
+    Uri(String),
 }
 
 /// The metadata of one client after the rules were applied: what is stored and echoed.
@@ -69,8 +87,11 @@ pub struct RegistrationRules {
 pub struct ClientMetadata {
     /// Where answers may go; never empty.
     pub redirect_uris: Vec<RedirectUri>,
-    /// How it authenticates.
-    pub auth_method: AuthMethod,
+    /// How it may authenticate, the preferred way first; never empty. A registration has one, a metadata document may
+    /// name several.
+    pub auth_methods: Vec<AuthMethod>,
+    /// The keys of `private_key_jwt`.
+    pub keys: Option<ClientKeys>,
     /// Which grants it uses.
     pub grant_types: Vec<String>,
     /// Which scopes it said it would ask for. Stored and echoed, neither a ceiling nor a default: a
@@ -80,6 +101,10 @@ pub struct ClientMetadata {
     pub name: Option<String>,
     /// Its home page, self-asserted.
     pub uri: Option<String>,
+    /// Its terms of service, self-asserted.
+    pub tos_uri: Option<String>,
+    /// Its privacy policy, self-asserted.
+    pub policy_uri: Option<String>,
     /// `software_id`, self-asserted.
     pub software_id: Option<String>,
     /// `software_version`, self-asserted.
@@ -92,6 +117,43 @@ pub struct ClientMetadata {
 const MAX_REDIRECT_URIS: usize = 20;
 
 impl ClientMetadata {
+    /// The least that a public client can be: one callback, every grant type and scope on offer.
+    #[must_use]
+    pub fn of_public(redirect_uri: RedirectUri, name: Option<String>, rules: &RegistrationRules) -> Self {
+        Self {
+            redirect_uris: vec![redirect_uri],
+            auth_methods: vec![AuthMethod::None],
+            keys: None,
+            grant_types: rules.grant_types.iter().map(|grant| (*grant).to_owned()).collect(),
+            scope: rules.scope.clone(),
+            name,
+            uri: None,
+            tos_uri: None,
+            policy_uri: None,
+            software_id: None,
+            software_version: None,
+            application_type: None,
+        }
+    }
+
+    /// The way of authenticating that the client prefers.
+    #[must_use]
+    pub fn preferred_method(&self) -> AuthMethod {
+        self.auth_methods.first().copied().unwrap_or(AuthMethod::None)
+    }
+
+    /// Whether the client may come without any proof: its id proves nothing then.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.auth_methods.contains(&AuthMethod::None)
+    }
+
+    /// Whether one of its ways is a shared secret.
+    #[must_use]
+    pub fn needs_secret(&self) -> bool {
+        self.auth_methods.iter().any(|method| method.needs_secret())
+    }
+
     /// Reads a registration request. Unknown members are ignored (RFC 7591 §2), `null` and empty strings
     /// count as absent, what the server does not offer is replaced and the caller echoes the result.
     ///
@@ -123,11 +185,14 @@ impl ClientMetadata {
         let asked = text(members, "scope", 4096)?.map(|text| Scope::parse_lossy(&text).intersection(&rules.scope));
         Ok(Self {
             redirect_uris,
-            auth_method,
+            auth_methods: vec![auth_method],
+            keys: if auth_method == AuthMethod::PrivateKeyJwt { Some(keys(members, rules)?) } else { None },
             grant_types,
             scope: asked.filter(|scope| !scope.is_empty()).unwrap_or_else(|| rules.scope.clone()),
             name: text(members, "client_name", 200)?.map(|name| printable(&name)).filter(|name| !name.is_empty()),
             uri: text(members, "client_uri", 2000)?.filter(|uri| is_web_url(uri)),
+            tos_uri: text(members, "tos_uri", 2000)?.filter(|uri| is_web_url(uri)),
+            policy_uri: text(members, "policy_uri", 2000)?.filter(|uri| is_web_url(uri)),
             software_id: text(members, "software_id", 200)?,
             software_version: text(members, "software_version", 200)?,
             application_type: text(members, "application_type", 32)?,
@@ -142,6 +207,22 @@ fn substitute(asked: AuthMethod, rules: &RegistrationRules) -> AuthMethod {
         AuthMethod::None
     } else {
         rules.auth_methods.first().copied().unwrap_or(AuthMethod::ClientSecretBasic)
+    }
+}
+
+/// RFC 7591 §2: `jwks` or `jwks_uri`, not both. Without keys the method proves nothing.
+fn keys(members: &Map<String, Value>, rules: &RegistrationRules) -> Result<ClientKeys, Refusal> {
+    let inline = members.get("jwks").filter(|value| !value.is_null());
+    match (inline, text(members, "jwks_uri", MAX_URL)?) {
+        (Some(_), Some(_)) => Err(metadata("jwks and jwks_uri are both there; send one of them")),
+        (Some(Value::Object(set)), None) => JwkSet::from_members(set)
+            .map(|set| ClientKeys::Inline(set.as_str().to_owned()))
+            .map_err(|why| metadata(format!("jwks: {why}"))),
+        (Some(_), None) => Err(metadata("jwks must be an object with keys")),
+        (None, Some(uri)) => HttpsUrl::parse(&uri, &rules.allowed_ports)
+            .map(|url| ClientKeys::Uri(url.as_str().to_owned()))
+            .map_err(|why| metadata(format!("jwks_uri: {why}"))),
+        (None, None) => Err(metadata("private_key_jwt needs jwks or jwks_uri with the client's public keys")),
     }
 }
 
@@ -173,7 +254,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Drops control and invisible direction-changing characters, which could make a name lie on the consent page.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
@@ -229,6 +310,7 @@ mod tests {
             grant_types: vec!["authorization_code", "refresh_token"],
             scope: Scope::parse("a b offline_access").unwrap(),
             known_schemes: vec!["cursor".to_owned()],
+            allowed_ports: vec![443],
         }
     }
 
@@ -236,7 +318,7 @@ mod tests {
     #[test]
     fn omitted_members_get_the_defaults_of_rfc7591() {
         let client = ClientMetadata::parse(&json!({"redirect_uris": ["https://a.example/cb"]}), &rules()).unwrap();
-        assert_eq!(client.auth_method, AuthMethod::ClientSecretBasic);
+        assert_eq!(client.preferred_method(), AuthMethod::ClientSecretBasic);
         assert_eq!(client.grant_types, ["authorization_code"]);
         assert_eq!(client.scope, rules().scope);
     }
@@ -301,11 +383,11 @@ mod tests {
             "client_name": "Cur\u{202e}sor",
         });
         let client = ClientMetadata::parse(&body, &public_only).unwrap();
-        assert_eq!(client.auth_method, AuthMethod::None);
+        assert_eq!(client.preferred_method(), AuthMethod::None);
         assert_eq!(client.redirect_uris.len(), 2);
         assert_eq!(client.grant_types, ["authorization_code", "refresh_token"]);
         assert_eq!(client.scope.to_string(), "a");
         assert_eq!(client.name.as_deref(), Some("Cursor"));
-        assert_eq!(ClientMetadata::parse(&body, &rules()).unwrap().auth_method, AuthMethod::ClientSecretPost);
+        assert_eq!(ClientMetadata::parse(&body, &rules()).unwrap().preferred_method(), AuthMethod::ClientSecretPost);
     }
 }

@@ -1,11 +1,13 @@
 //! `client` and `client_registration`.
 
+use std::time::Duration;
+
 use super::{Store, StoreError, read, storable, transact, write};
-use crate::model::client::Client;
+use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
 use crate::model::id::ClientId;
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
-use crate::oauth::client::{AuthMethod, ClientMetadata};
+use crate::oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
 use crate::oauth::redirect_uri::RedirectUri;
 use crate::oauth::scope::Scope;
 
@@ -46,6 +48,20 @@ pub(super) struct Row {
     registered_at: Timestamp,
     first_used_at: Option<Timestamp>,
     deleted_at: Option<Timestamp>,
+    origin: String,
+    description: Option<String>,
+    tos_uri: Option<String>,
+    policy_uri: Option<String>,
+    jwks: Option<String>,
+    jwks_uri: Option<String>,
+    allowed_scope: Option<String>,
+    access_ttl: Option<i64>,
+    refresh_idle_ttl: Option<i64>,
+    refresh_absolute_ttl: Option<i64>,
+    first_party: bool,
+    disabled_at: Option<Timestamp>,
+    old_secret_hash: Option<SecretHash>,
+    old_secret_expires_at: Option<Timestamp>,
 }
 
 impl TryFrom<Row> for Client {
@@ -57,24 +73,51 @@ impl TryFrom<Row> for Client {
             .iter()
             .map(|text| RedirectUri::from_stored(text).map_err(|error| StoreError::corrupt("redirect URI", error)))
             .collect::<Result<_, _>>()?;
+        let unreadable = |error: String| StoreError::corrupt("client", error);
+        let auth_methods = row
+            .auth_method
+            .split(' ')
+            .map(|word| AuthMethod::try_from(word.to_owned()))
+            .collect::<Result<_, _>>()
+            .map_err(unreadable)?;
+        let span =
+            |seconds: Option<i64>| seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+        let scope = |text: String| Scope::try_from(text).map_err(|error| StoreError::corrupt("client", error));
         let metadata = ClientMetadata {
             redirect_uris,
-            auth_method: AuthMethod::try_from(row.auth_method).map_err(|error| StoreError::corrupt("client", error))?,
+            auth_methods,
+            keys: row.jwks.map(ClientKeys::Inline).or_else(|| row.jwks_uri.map(ClientKeys::Uri)),
             grant_types: parse_list(&row.grant_types)?,
-            scope: Scope::try_from(row.scope).map_err(|error| StoreError::corrupt("client", error))?,
+            scope: scope(row.scope)?,
             name: row.name,
             uri: row.uri,
+            tos_uri: row.tos_uri,
+            policy_uri: row.policy_uri,
             software_id: row.software_id,
             software_version: row.software_version,
             application_type: row.application_type,
         };
         Ok(Self {
             id: row.id,
+            origin: ClientOrigin::parse(&row.origin)
+                .ok_or_else(|| unreadable(format!("{:?} is no origin", row.origin)))?,
             metadata,
-            secret_hash: row.secret_hash,
+            description: row.description,
+            terms: Terms {
+                allowed_scope: row.allowed_scope.map(scope).transpose()?,
+                access_ttl: span(row.access_ttl),
+                refresh_idle_ttl: span(row.refresh_idle_ttl),
+                refresh_absolute_ttl: span(row.refresh_absolute_ttl),
+                first_party: row.first_party,
+            },
+            secrets: ClientSecrets {
+                current: row.secret_hash,
+                old: row.old_secret_hash.zip(row.old_secret_expires_at),
+            },
             shared: row.shared,
             registered_at: row.registered_at,
             first_used_at: row.first_used_at,
+            disabled_at: row.disabled_at,
             deleted_at: row.deleted_at,
         })
     }
@@ -84,14 +127,35 @@ fn parse_list(json: &str) -> Result<Vec<String>, StoreError> {
     serde_json::from_str(json).map_err(|error| StoreError::corrupt("client", error))
 }
 
-fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
+/// The ways of authenticating, as stored: preferred first, separated by spaces.
+pub(super) fn methods(metadata: &ClientMetadata) -> String {
+    metadata.auth_methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn inline_keys(metadata: &ClientMetadata) -> Option<&str> {
+    metadata.keys.as_ref().and_then(|keys| match keys {
+        ClientKeys::Inline(set) => Some(set.as_str()),
+        ClientKeys::Uri(_) => None,
+    })
+}
+
+pub(super) fn keys_uri(metadata: &ClientMetadata) -> Option<&str> {
+    metadata.keys.as_ref().and_then(|keys| match keys {
+        ClientKeys::Uri(uri) => Some(uri.as_str()),
+        ClientKeys::Inline(_) => None,
+    })
+}
+
+pub(super) fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
     serde_json::Value::from(items.map(|item| item.as_ref().to_owned()).collect::<Vec<_>>()).to_string()
 }
 
 macro_rules! client_columns {
     () => {
         "c.id, c.name, c.uri, c.software_id, c.software_version, c.application_type, c.redirect_uris, c.auth_method,
-         c.grant_types, c.scope, c.secret_hash, c.shared, c.registered_at, c.first_used_at, c.deleted_at"
+         c.grant_types, c.scope, c.secret_hash, c.shared, c.registered_at, c.first_used_at, c.deleted_at, c.origin,
+         c.description, c.tos_uri, c.policy_uri, c.jwks, c.jwks_uri, c.allowed_scope, c.access_ttl, c.refresh_idle_ttl,
+         c.refresh_absolute_ttl, c.first_party, c.disabled_at, c.old_secret_hash, c.old_secret_expires_at"
     };
 }
 
@@ -110,8 +174,9 @@ impl Store {
         let id = transact!(self, |tx| {
             let (id,): (ClientId,) = sqlx::query_as(
                 "insert into client (id, name, uri, software_id, software_version, application_type, redirect_uris,
-                     auth_method, grant_types, scope, secret_hash, fingerprint, shared, registered_at)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13)
+                     auth_method, grant_types, scope, secret_hash, fingerprint, shared, registered_at, tos_uri,
+                     policy_uri, jwks, jwks_uri)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13, $14, $15, $16, $17)
                  on conflict (fingerprint) do update set shared = true, registered_at = excluded.registered_at
                  returning id",
             )
@@ -122,12 +187,16 @@ impl Store {
             .bind(&new.metadata.software_version)
             .bind(&new.metadata.application_type)
             .bind(&uris)
-            .bind(new.metadata.auth_method.as_str())
+            .bind(methods(&new.metadata))
             .bind(&grants)
             .bind(new.metadata.scope.to_string())
             .bind(&new.secret_hash)
             .bind(&new.fingerprint)
             .bind(new.registered_at)
+            .bind(&new.metadata.tos_uri)
+            .bind(&new.metadata.policy_uri)
+            .bind(inline_keys(&new.metadata))
+            .bind(keys_uri(&new.metadata))
             .fetch_one(&mut *tx)
             .await?;
             sqlx::query("insert into client_registration (token_hash, client_id, registered_at) values ($1, $2, $3)")
@@ -152,6 +221,34 @@ impl Store {
             id
         });
         Ok(id)
+    }
+
+    /// Remembers a public client under an id that it brings. Somebody else who was quicker, or a client that was
+    /// deleted under this id, stays as it is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn adopt_client(
+        &self,
+        id: &ClientId,
+        metadata: &ClientMetadata,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query(
+            "insert into client (id, name, redirect_uris, auth_method, grant_types, scope, shared, registered_at)
+             values ($1, $2, $3, $4, $5, $6, false, $7) on conflict (id) do nothing"
+        )
+        .bind(id)
+        .bind(&metadata.name)
+        .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
+        .bind(methods(metadata))
+        .bind(list(metadata.grant_types.iter()))
+        .bind(metadata.scope.to_string())
+        .bind(now)
+        .execute(db)
+        .await
+        .map(drop))?;
+        Ok(())
     }
 
     /// The client with this id; a deleted one is found too and says so.
@@ -209,7 +306,7 @@ impl Store {
             let done = sqlx::query(
                 "update client set name = $2, uri = $3, software_id = $4, software_version = $5,
                      application_type = $6, redirect_uris = $7, auth_method = $8, grant_types = $9, scope = $10,
-                     secret_hash = $11, fingerprint = $12
+                     secret_hash = $11, fingerprint = $12, tos_uri = $13, policy_uri = $14, jwks = $15, jwks_uri = $16
                  where id = $1 and not shared and deleted_at is null
                    and not exists (select 1 from client other where other.fingerprint = $12 and other.id <> $1)",
             )
@@ -220,11 +317,15 @@ impl Store {
             .bind(&metadata.software_version)
             .bind(&metadata.application_type)
             .bind(&uris)
-            .bind(metadata.auth_method.as_str())
+            .bind(methods(metadata))
             .bind(&grants)
             .bind(metadata.scope.to_string())
             .bind(secret_hash)
             .bind(fingerprint)
+            .bind(&metadata.tos_uri)
+            .bind(&metadata.policy_uri)
+            .bind(inline_keys(metadata))
+            .bind(keys_uri(metadata))
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
@@ -278,26 +379,28 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets clients that nobody ever let in: those older than `before`, and the oldest beyond `most`.
+    /// Forgets clients that nobody ever let in, managed ones excepted: those older than `before`, and the oldest beyond `most`.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn sweep_unused_clients(&self, before: Timestamp, most: i64) -> Result<u64, StoreError> {
-        let old =
-            write!(self, |db| sqlx::query("delete from client where first_used_at is null and registered_at < $1")
-                .bind(before)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected()))?;
-        let surplus = write!(self, |db| {
-            sqlx::query(
-            "delete from client where first_used_at is null and id in
-             (select id from client where first_used_at is null order by registered_at desc, id limit 100000 offset $1)"
+        let old = write!(self, |db| sqlx::query(
+            "delete from client where first_used_at is null and origin <> 'managed' and registered_at < $1"
         )
-        .bind(most)
+        .bind(before)
         .execute(db)
         .await
-        .map(|done| done.rows_affected())
+        .map(|done| done.rows_affected()))?;
+        let surplus = write!(self, |db| {
+            sqlx::query(
+                "delete from client where first_used_at is null and id in
+             (select id from client where first_used_at is null and origin <> 'managed'
+              order by registered_at desc, id limit 100000 offset $1)",
+            )
+            .bind(most)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected())
         })?;
         Ok(old + surplus)
     }

@@ -4,10 +4,13 @@
 //! A verb is one statement or one transaction and decides single uses by a guarded write, never by an earlier
 //! read. No connection, transaction or row type leaves this module.
 
+mod assertion;
+mod attempt;
 mod authorization;
 mod client;
 mod code;
 mod connect;
+mod document;
 mod grant;
 mod key;
 mod session;
@@ -15,10 +18,12 @@ mod sweep;
 mod throttle;
 mod user;
 
+pub use attempt::{Listed, key_of as attempt_key};
 pub use authorization::{Approval, Decided};
 pub use client::NewRegistration;
 pub use code::Redeem;
 pub use connect::ConnectError;
+pub use document::{NewDocument, StoredDocument, StoredKeys};
 pub use grant::{Connection, Rotate};
 pub use user::{AccountError, NewUser};
 

@@ -109,11 +109,14 @@ impl Bed {
     pub fn metadata(name: &str) -> ClientMetadata {
         ClientMetadata {
             redirect_uris: vec![RedirectUri::from_stored(REDIRECT).unwrap()],
-            auth_method: AuthMethod::None,
+            auth_methods: vec![AuthMethod::None],
+            keys: None,
             grant_types: vec!["authorization_code".into(), "refresh_token".into()],
             scope: scope("a b"),
             name: Some(name.into()),
             uri: None,
+            tos_uri: None,
+            policy_uri: None,
             software_id: None,
             software_version: None,
             application_type: None,

@@ -187,7 +187,7 @@ on_both_databases! {
         let bed = Bed::new(database).await;
         let mut metadata = Bed::metadata("Söme \"client\"");
         metadata.redirect_uris.push(RedirectUri::from_stored("http://127.0.0.1:1/cb?x=\"y").unwrap());
-        metadata.auth_method = AuthMethod::ClientSecretPost;
+        metadata.auth_methods = vec![AuthMethod::ClientSecretPost];
         metadata.uri = Some("https://client.example".into());
         metadata.software_id = Some("id".into());
         metadata.software_version = Some("1".into());
@@ -202,7 +202,7 @@ on_both_databases! {
         };
         assert_eq!(bed.store.insert_registration(&new).await.unwrap(), new.id);
         let found = bed.store.find_client(&new.id).await.unwrap().unwrap();
-        assert_eq!((&found.id, &found.metadata, &found.secret_hash), (&new.id, &metadata, &new.secret_hash));
+        assert_eq!((&found.id, &found.metadata, &found.secrets.current), (&new.id, &metadata, &new.secret_hash));
         assert_eq!((found.shared, found.registered_at), (false, at(3)));
         assert_eq!((found.first_used_at, found.deleted_at), (None, None));
         assert!(bed.store.find_client(&ClientId::new("pc_2")).await.unwrap().is_none());
@@ -803,7 +803,7 @@ on_both_databases! {
         store.migrate().await.unwrap();
         let client = store.find_client(&ClientId::new("pc_old")).await.unwrap().unwrap();
         assert_eq!(client.metadata.redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(), ["http://127.0.0.1/cb", "cursor://x/cb"]);
-        assert_eq!((client.metadata.auth_method, client.shared), (AuthMethod::ClientSecretBasic, true));
+        assert_eq!((client.metadata.preferred_method(), client.shared), (AuthMethod::ClientSecretBasic, true));
         assert!(store.find_registration(&client.id, &hash("pcm_old")).await.unwrap().is_some());
         assert_eq!(store.find_user(&UserId::new("usr_old")).await.unwrap().unwrap().role, Role::Admin);
         assert_eq!(store.find_refresh_token(&hash("pcr_old")).await.unwrap().unwrap().grant.scope, scope("a"));

@@ -123,6 +123,6 @@ on_both_databases! {
                 "select count(*) from pg_constraint where contype = 'f' and connamespace = current_schema()::regnamespace"
             }
         };
-        assert_eq!(bed.number(keys).await, 11, "a new foreign key wants an index of its own");
+        assert_eq!(bed.number(keys).await, 15, "a new foreign key wants an index of its own");
     }
 }

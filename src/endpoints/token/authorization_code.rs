@@ -5,6 +5,8 @@ use axum::response::Response;
 use super::respond;
 use crate::app::App;
 use crate::http::respond::Rejection;
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::grant::{Grant, Redemption};
 use crate::model::secret::{Secret, SecretKind};
@@ -15,6 +17,7 @@ use crate::store::Redeem;
 
 pub(super) async fn redeem(
     app: &App,
+    visit: &mut Visit,
     client: &Client,
     request: &CodeRequest,
     now: Timestamp,
@@ -23,6 +26,8 @@ pub(super) async fn redeem(
     let Some(code) = app.store.find_code(&code_hash).await? else {
         return Err(Redemption::Unknown.refusal().into());
     };
+    // Whoever holds the code is part of its story, whether it is theirs or not.
+    visit.is_about(&code.grant.id);
     // A redeemed code of this client goes on to the store, which takes its grant down (RFC 9700 §4.5). All
     // else is judged first and burns nothing: a stolen code without its verifier must not cost the rightful
     // client its own.
@@ -34,12 +39,12 @@ pub(super) async fn redeem(
         }
         return Err(refusal.into());
     }
-    let tokens = &app.config.tokens;
-    let grant = Grant { expires_at: now.plus(tokens.refresh_absolute_ttl), ..code.grant };
+    let lifetimes = app.lifetimes(client);
+    let grant = Grant { expires_at: now.plus(lifetimes.refresh_absolute), ..code.grant };
     // Signed before anything is spent: if it fails, the code is still good (D5).
-    let access = app.mint.issue(&grant, &grant.scope, now)?;
-    let refresh = tokens.refresh.then(|| app.random.secret(SecretKind::RefreshToken));
-    let refresh_expires_at = now.plus(tokens.refresh_idle_ttl).min(grant.expires_at);
+    let access = app.mint.issue(&grant, &grant.scope, lifetimes.access, now)?;
+    let refresh = lifetimes.refresh.then(|| app.random.secret(SecretKind::RefreshToken));
+    let refresh_expires_at = now.plus(lifetimes.refresh_idle).min(grant.expires_at);
     let redemption = app
         .store
         .redeem_code(&Redeem {
@@ -52,6 +57,9 @@ pub(super) async fn redeem(
     match redemption {
         Redemption::Redeemed => {
             tracing::info!(client = %client.id, grant = %grant.id, scope = %grant.scope, "code redeemed");
+            visit.note("expires_in", &access.expires_in.to_string());
+            visit.note("refresh_token", if refresh.is_some() { "issued" } else { "none" });
+            visit.done(Stage::Redeem);
             respond(&access, &grant.scope, refresh.as_ref())
         }
         Redemption::Replayed => {

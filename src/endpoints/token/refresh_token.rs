@@ -5,15 +5,22 @@ use axum::response::Response;
 use super::respond;
 use crate::app::App;
 use crate::http::respond::Rejection;
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::grant::{RefreshToken, Rotation, check_resource};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
+use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::token::{RefreshRequest, narrow};
 use crate::store::Rotate;
 
+/// What is recorded of a refresh that was repeated in time.
+const REPEATED: &str = "repeated: the same successor was sent again";
+
 pub(super) async fn rotate(
     app: &App,
+    visit: &mut Visit,
     client: &Client,
     request: &RefreshRequest,
     stored: Option<RefreshToken>,
@@ -26,8 +33,19 @@ pub(super) async fn rotate(
     };
     // Judged before anything is spent: a request that fails here may be mended and sent again (D5).
     check_resource(&stored.grant.resource, &request.resources)?;
-    let scope = narrow(request.scope.as_ref(), &stored.grant.scope, &app.rules.scope)?;
-    let access = app.mint.issue(&stored.grant, &scope, now)?;
+    let lifetimes = app.lifetimes(client);
+    if !lifetimes.refresh {
+        let text = "this client gets no refresh tokens any more; connect again";
+        return Err(Refusal::new(ErrorCode::UnauthorizedClient, text).into());
+    }
+    // T-25: what an administrator has since taken from the client is not given again.
+    let granted = client.ceiling(&stored.grant.scope);
+    if granted.without_offline_access().is_empty() {
+        let text = "the scopes of this connection are no longer allowed to this client; connect again";
+        return Err(Refusal::invalid_grant(text).into());
+    }
+    let scope = narrow(request.scope.as_ref(), &granted, &app.rules.scope)?;
+    let access = app.mint.issue(&stored.grant, &scope, lifetimes.access, now)?;
     let successor = app.master.refresh_successor(&presented);
     let tokens = &app.config.tokens;
     let rotation = app
@@ -35,7 +53,7 @@ pub(super) async fn rotate(
         .rotate_refresh_token(&Rotate {
             old: &old,
             new: &successor.hash(),
-            new_expires_at: now.plus(tokens.refresh_idle_ttl).min(stored.grant.expires_at),
+            new_expires_at: now.plus(lifetimes.refresh_idle).min(stored.grant.expires_at),
             grace_began_at: now.minus(tokens.refresh_grace),
             grace_uses: i64::from(tokens.refresh_grace_uses),
             now,
@@ -45,10 +63,12 @@ pub(super) async fn rotate(
     match rotation {
         Rotation::Rotated => {
             tracing::info!(client = %client.id, %grant, "token refreshed");
+            visit.done(Stage::Refresh);
             respond(&access, &scope, Some(&successor))
         }
         Rotation::Repeated => {
             tracing::info!(client = %client.id, %grant, "refresh repeated inside the grace window: the same successor");
+            visit.done_with(Stage::Refresh, REPEATED);
             respond(&access, &scope, Some(&successor))
         }
         Rotation::Replayed => {
