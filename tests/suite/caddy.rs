@@ -127,5 +127,10 @@ on_both_databases! {
         let trusting = [&plain[..], &["--ca-file", ca_file.to_str().unwrap()]].concat();
         let good = deployment.place.run(&trusting);
         assert_eq!(good.code, Some(0), "{good:?}");
+        // The doctor looks at the same, and agrees; that `localhost` is nothing for the internet is known here.
+        let ca_file = ca_file.to_str().unwrap();
+        let doctor = ["doctor", &mcp, "--assume-public", "--register", "--ca-file", ca_file];
+        let examined = deployment.place.run(&doctor);
+        assert_eq!(examined.code, Some(0), "{}{}", examined.out, examined.err);
     }
 }
