@@ -1,12 +1,14 @@
 //! Portcullis: an OAuth 2.1 authorization server and a bearer-protected MCP server in one binary.
 
 mod account;
+mod api;
 pub mod app;
 pub mod attempts;
 pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod crypto;
+pub mod doctor;
 mod endpoints;
 pub mod fetch;
 mod http;

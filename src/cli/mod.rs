@@ -1,13 +1,16 @@
 //! The command line: what each subcommand does lives in its own file.
 
 mod attempts;
+mod clients;
 mod config;
+mod doctor;
 mod health;
 mod keys;
 mod logging;
 mod outside;
 mod serve;
 mod simulate;
+mod tokens;
 mod users;
 
 use std::io::{Read as _, Write as _};
@@ -17,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::BuildError;
+use crate::clients::managed::ManageError;
 use crate::config::{Config, Problems};
 use crate::crypto::master::MasterKey;
 use crate::store::{AccountError, ConnectError, Store, StoreError};
@@ -44,21 +48,23 @@ enum Command {
     /// Accounts of people
     #[command(subcommand)]
     User(users::Command),
+    /// Clients: those that you enter yourself, and stopping any
+    #[command(subcommand)]
+    Client(clients::Command),
+    /// Tokens of the admin API
+    #[command(subcommand)]
+    Token(tokens::Command),
     /// Signing keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
     /// What was recorded of attempts to connect
     #[command(subcommand)]
     Attempts(attempts::Command),
-    /// Say what is wrong, and what to do about it
-    Doctor {
-        /// Tell the story of this attempt: the id stands on every error, in every error answer and in the log
-        #[arg(long, value_name = "ID")]
-        attempt: String,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect; or tell
+    /// what became of one attempt
+    ///
+    /// Exit code: 0 all clients will connect, 1 at least one won't, 2 nothing could be looked at.
+    Doctor(doctor::Arguments),
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -112,6 +118,8 @@ enum CliError {
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
+    Manage(#[from] ManageError),
+    #[error(transparent)]
     Build(#[from] BuildError),
     #[error("{} can't be read: {source}", .path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -154,10 +162,12 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
             say(&format!("The {} database is up to date.", store.engine()))
         }
         Command::User(command) => users::run(&config()?, command).await,
+        Command::Client(command) => clients::run(&config()?, command).await,
+        Command::Token(command) => tokens::run(&config()?, command).await,
         Command::Keys(keys::Command::Master) => keys::print_master(),
         Command::Keys(command) => keys::run(config()?, command).await,
         Command::Attempts(command) => attempts::run(&config()?, command).await,
-        Command::Doctor { attempt, json } => attempts::tell(&config()?, &attempt, json).await,
+        Command::Doctor(own) => return doctor::run(own, config).await,
         Command::Config(command) => config::run(&config()?, &command),
         Command::Simulate(own) => return simulate::run(own).await,
         Command::Health => health::run(&config()?).await,

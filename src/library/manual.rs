@@ -2,13 +2,17 @@
 
 /// The pages: their ids and texts.
 pub(super) const PAGES: &[(&str, &str)] = &[
+    ("admin-api.md", include_str!("../../docs/manual/admin-api.md")),
     ("chatgpt.md", include_str!("../../docs/manual/chatgpt.md")),
     ("claude.md", include_str!("../../docs/manual/claude.md")),
+    ("clients.md", include_str!("../../docs/manual/clients.md")),
     ("configuration.md", include_str!("../../docs/manual/configuration.md")),
+    ("doctor.md", include_str!("../../docs/manual/doctor.md")),
     ("getting-started.md", include_str!("../../docs/manual/getting-started.md")),
     ("insomnia.md", include_str!("../../docs/manual/insomnia.md")),
     ("production.md", include_str!("../../docs/manual/production.md")),
     ("scopes-and-tools.md", include_str!("../../docs/manual/scopes-and-tools.md")),
+    ("simulate.md", include_str!("../../docs/manual/simulate.md")),
     ("tokens-and-sessions.md", include_str!("../../docs/manual/tokens-and-sessions.md")),
     ("troubleshooting.md", include_str!("../../docs/manual/troubleshooting.md")),
 ];

@@ -7,11 +7,12 @@ use url::Url;
 
 use super::Run;
 use super::discovery::Found;
-use super::exchange::{encode, shown_url};
+use super::exchange::encode;
 use super::identity::Identity;
 use super::person::Expected;
 use super::replica::{IssRule, StateForm, VerifierForm};
 use super::report::{Stopped, Trace, Why};
+use super::shown::shown_url;
 
 /// A code, and what belongs to it.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(super) async fn authorize(
         .step(asks.title, needs, async |step| {
             let verifier = verifier(run, run.replica.verifier);
             let state = state(run, asks.state);
-            let url = request(found, identity, asks, &verifier, state.as_deref())?;
+            let url = request(found, identity, asks, &verifier, state.as_deref());
             let expected = Expected { client_name: identity.name.as_deref(), redirect_uri: &identity.redirect_uri };
             let arrived = run.person().go(step, &url, &expected).await?;
             if !arrived.consented {
@@ -66,13 +67,7 @@ pub(super) async fn authorize(
         .await
 }
 
-fn request(
-    found: &Found,
-    identity: &Identity,
-    asks: &Asks<'_>,
-    verifier: &str,
-    state: Option<&str>,
-) -> Result<String, Why> {
+fn request(found: &Found, identity: &Identity, asks: &Asks<'_>, verifier: &str, state: Option<&str>) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
     let offline = asks.scope.split(' ').any(|own| own == "offline_access");
     let value = |name: &str| {
@@ -95,7 +90,7 @@ fn request(
         asks.order.iter().map(|name| (*name, value(name))).filter(|(_, value)| !value.is_empty()).collect();
     let endpoint = found.server.text("authorization_endpoint").unwrap_or_default();
     let separator = if endpoint.contains('?') { '&' } else { '?' };
-    Ok(format!("{endpoint}{separator}{}", encode(&params)))
+    format!("{endpoint}{separator}{}", encode(&params))
 }
 
 /// Reads the callback as the client does.

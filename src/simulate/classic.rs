@@ -44,6 +44,14 @@ enum Typed {
     WithSlash,
 }
 
+/// Whose tab it is, and at which server.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    run: &'a Run<'a>,
+    found: &'a Found,
+    identity: &'a Identity,
+}
+
 /// I1 to I4.
 const TABS: [Tab; 4] = [
     Tab { title: "Classic tab, credentials in the body", in_header: false, resource: Typed::Exact },
@@ -59,12 +67,12 @@ pub(super) async fn connect(
     found: &Found,
     identity: &Identity,
 ) -> Result<Tokens, Stopped> {
-    let mut last = None;
+    let (at, mut last) = (At { run, found, identity }, None);
     for tab in TABS {
-        let tokens = tab.connect(run, trace, found, identity).await?;
+        let tokens = tab.connect(at, trace).await?;
         calls_with(run, trace, tab.title, &tokens).await?;
         last = Some(match tokens.refresh.clone() {
-            Some(token) => tab.refresh(run, trace, found, identity, &token).await?,
+            Some(token) => tab.refresh(at, trace, &token).await?,
             None => tokens,
         });
     }
@@ -89,13 +97,8 @@ async fn calls_with(run: &Run<'_>, trace: &mut Trace, title: &str, tokens: &Toke
 }
 
 impl Tab {
-    async fn connect(
-        &self,
-        run: &Run<'_>,
-        trace: &mut Trace,
-        found: &Found,
-        identity: &Identity,
-    ) -> Result<Tokens, Stopped> {
+    async fn connect(&self, at: At<'_>, trace: &mut Trace) -> Result<Tokens, Stopped> {
+        let At { run, found, identity } = at;
         let resource = self.resource(found);
         let asks = Asks {
             title: self.title,
@@ -115,37 +118,29 @@ impl Tab {
             ("code_verifier", verifier),
         ];
         params.retain(|(_, value)| !value.is_empty());
-        self.ask(run, trace, found, identity, "code for tokens", params, None).await
+        self.ask(at, trace, "code for tokens", params, None).await
     }
 
     /// I5: the scope again, no resource.
-    async fn refresh(
-        &self,
-        run: &Run<'_>,
-        trace: &mut Trace,
-        found: &Found,
-        identity: &Identity,
-        token: &str,
-    ) -> Result<Tokens, Stopped> {
+    async fn refresh(&self, at: At<'_>, trace: &mut Trace, token: &str) -> Result<Tokens, Stopped> {
         let mut params = vec![
             ("grant_type", "refresh_token".to_owned()),
             ("refresh_token", token.to_owned()),
-            ("scope", found.scope.clone()),
+            ("scope", at.found.scope.clone()),
         ];
         params.retain(|(_, value)| !value.is_empty());
-        self.ask(run, trace, found, identity, "refresh", params, Some(token)).await
+        self.ask(at, trace, "refresh", params, Some(token)).await
     }
 
     async fn ask(
         &self,
-        run: &Run<'_>,
+        at: At<'_>,
         trace: &mut Trace,
-        found: &Found,
-        identity: &Identity,
         what: &str,
         mut params: Vec<(&'static str, String)>,
         old: Option<&str>,
     ) -> Result<Tokens, Stopped> {
+        let At { run, found, identity } = at;
         let secret = identity.secret.as_deref().unwrap_or_default();
         let mut credentials = String::new();
         if self.in_header {

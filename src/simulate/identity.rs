@@ -113,11 +113,12 @@ fn document(run: &Run<'_>, step: &mut Step, server: &Server, redirect_uri: Strin
             "this server lists no authentication method none; {name} would sign with a key of its vendor's, which nobody else can play"
         )));
     }
-    let id = match run.replica.callback {
-        Callback::ChatGpt if !server.flag("authorization_response_iss_parameter_supported") => {
-            format!("https://chatgpt.com/oauth/{}/client.json", run.connector)
-        }
-        _ => usual.to_owned(),
+    let own_document = matches!(run.replica.callback, Callback::ChatGpt)
+        && !server.flag("authorization_response_iss_parameter_supported");
+    let id = if own_document {
+        format!("https://chatgpt.com/oauth/{}/client.json", run.connector)
+    } else {
+        usual.to_owned()
     };
     step.note(format!("by its metadata document: {id}"));
     Ok(Identity { id, secret: None, method: Some("none".to_owned()), name: Some(own.name.to_owned()), redirect_uri })

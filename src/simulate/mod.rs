@@ -6,15 +6,19 @@
 
 mod authorization;
 mod calls;
+mod challenge;
 mod classic;
+mod conversation;
 mod discovery;
 mod exchange;
 mod identity;
 mod known;
+mod metadata;
 mod person;
 mod replica;
 mod report;
 mod schema;
+mod shown;
 mod steps;
 mod tokens;
 

@@ -5,8 +5,9 @@ use reqwest::header::LOCATION;
 use scraper::{ElementRef, Html, Selector};
 use url::Url;
 
-use super::exchange::{Came, Request, shortened};
+use super::exchange::{Came, Request};
 use super::report::{Step, Why};
+use super::shown::shortened;
 
 const AGENT: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";

@@ -181,7 +181,7 @@ fn method(run: &Run<'_>, found: &Found, identity: &Identity) -> Method {
     match identity.method.as_deref() {
         Some("none") if offers("none") => Method::None,
         Some("client_secret_post") if offers("client_secret_post") => Method::Post,
-        Some("client_secret_basic") if offers("client_secret_basic") => Method::Basic,
+        // Registered for Basic, or for nothing that is offered.
         _ if offers("client_secret_basic") => Method::Basic,
         _ if offers("client_secret_post") => Method::Post,
         _ => Method::None,

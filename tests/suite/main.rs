@@ -10,9 +10,12 @@
 )]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod admin;
 mod bed;
+mod broken_proxy;
 mod browser;
 mod cli;
+mod cli_clients;
 mod connector;
 mod layers;
 mod meddler;
@@ -20,6 +23,7 @@ mod server;
 mod signer;
 mod vendor;
 
+mod api;
 mod assertion_rules;
 mod assertions;
 mod attempts;
@@ -28,12 +32,15 @@ mod caddy;
 mod chatgpt;
 mod consent;
 mod discovery;
+mod doctor;
 mod documents;
 mod durability;
 mod fetch;
 mod healing;
 mod hostile;
 mod insomnia;
+mod logo;
+mod managed;
 mod mcp;
 mod register;
 mod revoke;

@@ -165,9 +165,8 @@ on_both_databases! {
             let text = report.to_json().unwrap();
             assert!(!text.contains(PASSWORD) && !text.contains(&PASSWORD.replace(' ', "+")));
             for prefix in ["pcr_", "pcc_", "pcs_", "eyJ"] {
-                for (at, _) in text.match_indices(prefix) {
-                    let after: String = text[at..].chars().take(12).collect();
-                    assert!(after.contains('…'), "{client}: {after}");
+                for after in text.split(prefix).skip(1) {
+                    assert!(after.chars().take(9).any(|c| c == '…'), "{client}: {prefix}{after}");
                 }
             }
         }
