@@ -157,7 +157,8 @@ impl Store {
             return Ok(Vec::new());
         }
         rows(read!(self, |db| sqlx::query_as(
-            "select * from attempt_event where client_id = $2 and early = $5 and first_at <= $4 and last_at >= $3
+            "select * from attempt_event
+             where client_id = $2 and early = $5 and first_at <= $4 and last_at >= $3
              order by last_at desc limit $1"
         )
         .bind(MOST)
@@ -180,7 +181,8 @@ impl Store {
         until: Timestamp,
     ) -> Result<Vec<Recorded>, StoreError> {
         rows(read!(self, |db| sqlx::query_as(
-            "select * from attempt_event where network = $2 and early = $5 and first_at <= $4 and last_at >= $3
+            "select * from attempt_event
+             where network = $2 and early = $5 and first_at <= $4 and last_at >= $3
              order by last_at desc limit $1"
         )
         .bind(MOST)
