@@ -126,7 +126,7 @@ fn a_client_is_entered_with_all_its_properties() {
 #[test]
 fn a_secret_can_be_brought_along() {
     let place = Place::new();
-    let own = "a:b%c+d/e=f&g?h#i~k'l<m>n|o.p!q";
+    let own = "a:b%41c+d/e=f&g?h#i~k'l<m>n|o.p!q";
     let add = ["client", "add", "A", "--id", "a", "--redirect-uri", CALLBACK, "--secret-stdin"];
     let short = place.run_with_input(&add, "short\n");
     assert!(!short.good && short.err.contains("client_secret: "), "{short:?}");
