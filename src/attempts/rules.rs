@@ -181,7 +181,9 @@ fn ended(judge: &Judge<'_>) -> Option<Finding> {
     }
     let revoked = judge.last(Stage::Revoke, Outcome::Ok)?;
     let what = format!("This connection was ended: {}.", Judge::told(revoked));
-    Some(Finding::bad("ended", what, vec!["To use it again, connect again in the client.".to_owned()]))
+    // Nothing went wrong: somebody wanted it so.
+    let remedy = vec!["To use it again, connect again in the client.".to_owned()];
+    Some(Finding { rule: "ended", good: true, what, remedy })
 }
 
 /// D3: the token has run out, and nobody has refreshed it.

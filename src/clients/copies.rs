@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The copies that come with the product, as published in autumn 2026.
-const BUILT_IN: [&str; 5] = [
+/// The copies that come with the product, as published in autumn 2026; Cursor's has the callbacks of its registrations.
+const BUILT_IN: [&str; 6] = [
     include_str!("documents/chatgpt.json"),
     include_str!("documents/codex.json"),
     include_str!("documents/claude.json"),
     include_str!("documents/claude-code.json"),
     include_str!("documents/vscode.json"),
+    include_str!("documents/cursor.json"),
 ];
 
 /// A copy, by the `client_id` in it.

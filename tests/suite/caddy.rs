@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use crate::cli::{Place, Serving, free_port};
 use crate::on_both_databases;
 use crate::server::{MASTER_KEY, OwnDatabase, PASSWORD, USER};
-use crate::simulate::{COPIES, options};
+use crate::simulate::options;
 
 /// How long the two servers may take to stand: 60 seconds, on a machine that is busy with other tests.
 const TRIES: u32 = 240;
@@ -38,7 +38,6 @@ impl Deployment {
             ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1/32"),
             // Nobody is there: no document is fetched, copies stand in.
             ("PORTCULLIS__DOCUMENTS__PROXY", "http://127.0.0.1:9"),
-            COPIES,
         ];
         std::fs::write(place.0.join("password"), PASSWORD).unwrap();
         let made = place.command(&["user", "add", USER, "--password-file", "password"], &env).output().unwrap();
