@@ -5,10 +5,10 @@
 //! given both. `config/default.toml` is the reference for people and the schema for this module.
 
 mod check;
-mod duration;
+pub(crate) mod duration;
 mod layers;
 mod parse;
-mod problems;
+pub(crate) mod problems;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -54,6 +54,7 @@ pub struct Config {
     pub clients: Clients,
     pub docs: Docs,
     pub mcp: Mcp,
+    pub api: Api,
     pub limits: Limits,
     pub attempts: Attempts,
     pub log: Log,
@@ -248,6 +249,13 @@ pub struct Mcp {
     pub allowed_hosts: Vec<String>,
 }
 
+/// `[api]`
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// Whether the admin API is mounted.
+    pub enabled: bool,
+}
+
 /// `[limits]`
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -257,6 +265,7 @@ pub struct Limits {
     pub register_per_minute_total: NonZeroU32,
     pub authorize_per_minute: NonZeroU32,
     pub token_per_minute: NonZeroU32,
+    pub api_failures_per_minute: NonZeroU32,
     pub sign_in_failures: NonZeroU32,
     pub sign_in_window: Duration,
     pub body_bytes: usize,

@@ -1,6 +1,7 @@
 //! Portcullis: an OAuth 2.1 authorization server and a bearer-protected MCP server in one binary.
 
 mod account;
+mod api;
 pub mod app;
 pub mod attempts;
 pub mod cli;

@@ -17,10 +17,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::account;
+use crate::api;
 use crate::app::App;
 use crate::attempts::writer;
 use crate::config::Tool;
-use crate::endpoints::{authorize, consent, discovery, document, health, login, probe, register, revoke, setup, token};
+use crate::endpoints::{
+    authorize, consent, discovery, document, health, login, logo, probe, register, revoke, setup, token,
+};
 use crate::http::respond::Rejection;
 use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
@@ -91,13 +94,17 @@ pub fn router(app: &App) -> Router {
             let visits = app.visits.clone();
             move |request| note_preflight(&visits, request)
         }));
+    // Programs call it, never web pages: no CORS.
+    let admin = if app.config.api.enabled { api::router(app) } else { Router::new() };
     Router::new()
         .route("/", get(account::landing))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/probe", any(probe::arrived))
         .route("/probe/stream", get(probe::stream))
+        .route("/clients/{id}/logo", get(logo::handle).fallback(other_method))
         .merge(pages.method_not_allowed_fallback(other_method))
+        .merge(admin.method_not_allowed_fallback(other_method))
         .with_state(app.clone())
         .merge(api)
         .fallback_service(any(nothing_here).with_state(app.clone()))

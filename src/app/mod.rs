@@ -79,6 +79,7 @@ pub(crate) struct Limits {
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
     pub(crate) probe: Limit,
+    pub(crate) api_failures: Limit,
 }
 
 /// How long one client's tokens live.
@@ -196,6 +197,7 @@ impl App {
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
             probe: Limit::new(config.limits.authorize_per_minute, None),
+            api_failures: Limit::new(config.limits.api_failures_per_minute, None),
         });
         let (recorder, inbox) = if config.attempts.enabled {
             let (recorder, inbox) = recorder::open();
@@ -258,6 +260,14 @@ impl App {
         Ok(())
     }
 
+    /// The same after something was ended here, so that it bites on this replica at once. A failure costs a quarter of
+    /// a second: the next poll sees it.
+    pub(crate) async fn poll_quietly(&self) {
+        if let Err(error) = self.poll().await {
+            tracing::warn!(%error, "what has just ended is noticed a little later");
+        }
+    }
+
     /// Forgets what has had its time and rotates the signing key when it is due.
     ///
     /// # Errors
@@ -291,6 +301,7 @@ impl App {
             limits.authorize.sweep();
             limits.token.sweep();
             limits.probe.sweep();
+            limits.api_failures.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())

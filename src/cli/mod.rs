@@ -1,6 +1,7 @@
 //! The command line: what each subcommand does lives in its own file.
 
 mod attempts;
+mod clients;
 mod config;
 mod doctor;
 mod health;
@@ -9,6 +10,7 @@ mod logging;
 mod outside;
 mod serve;
 mod simulate;
+mod tokens;
 mod users;
 
 use std::io::{Read as _, Write as _};
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::BuildError;
+use crate::clients::managed::ManageError;
 use crate::config::{Config, Problems};
 use crate::crypto::master::MasterKey;
 use crate::store::{AccountError, ConnectError, Store, StoreError};
@@ -45,6 +48,12 @@ enum Command {
     /// Accounts of people
     #[command(subcommand)]
     User(users::Command),
+    /// Clients: those that you enter yourself, and stopping any
+    #[command(subcommand)]
+    Client(clients::Command),
+    /// Tokens of the admin API
+    #[command(subcommand)]
+    Token(tokens::Command),
     /// Signing keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
@@ -109,6 +118,8 @@ enum CliError {
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error(transparent)]
+    Manage(#[from] ManageError),
+    #[error(transparent)]
     Build(#[from] BuildError),
     #[error("{} can't be read: {source}", .path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -151,6 +162,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
             say(&format!("The {} database is up to date.", store.engine()))
         }
         Command::User(command) => users::run(&config()?, command).await,
+        Command::Client(command) => clients::run(&config()?, command).await,
+        Command::Token(command) => tokens::run(&config()?, command).await,
         Command::Keys(keys::Command::Master) => keys::print_master(),
         Command::Keys(command) => keys::run(config()?, command).await,
         Command::Attempts(command) => attempts::run(&config()?, command).await,

@@ -2,7 +2,9 @@
 //! vendor.
 
 mod copies;
+pub mod draft;
 mod keys;
+pub mod managed;
 pub mod profile;
 mod resolve;
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents, DocumentsPolicy, Hidden,
+    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents, DocumentsPolicy, Hidden,
     Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy,
     Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
 };
@@ -46,6 +46,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
         allowed_origins: r.items("mcp.allowed_origins", parse::web_origin),
         allowed_hosts: r.items("mcp.allowed_hosts", parse::host_and_port),
     };
+    let api = Api { enabled: r.flag("api.enabled") };
     let limits = limits(r);
     let attempts = Attempts {
         enabled: r.flag("attempts.enabled"),
@@ -96,6 +97,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
             clients,
             docs,
             mcp,
+            api,
             limits,
             attempts,
             log,
@@ -508,6 +510,7 @@ fn limits(r: &mut Reader) -> Limits {
         register_per_minute_total: r.count("limits.register_per_minute_total"),
         authorize_per_minute: r.count("limits.authorize_per_minute"),
         token_per_minute: r.count("limits.token_per_minute"),
+        api_failures_per_minute: r.count("limits.api_failures_per_minute"),
         sign_in_failures: r.count("limits.sign_in_failures"),
         sign_in_window: r.duration("limits.sign_in_window", SECOND..=DAY),
         body_bytes: r.bytes("limits.body_bytes"),

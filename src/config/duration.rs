@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Says in words what is wrong and what a duration looks like.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     const WANTED: &str = "write a duration such as \"90s\", \"10m\", \"1h30m\" or \"30d\"";
     let mut total: u64 = 0;
     let mut number: Option<u64> = None;
@@ -53,7 +53,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Writes a duration the way [`parse`] reads it.
-pub(super) fn format(duration: Duration) -> String {
+pub(crate) fn format(duration: Duration) -> String {
     let mut rest = duration.as_secs();
     if rest == 0 {
         return "0s".to_owned();

@@ -87,7 +87,7 @@ impl fmt::Display for Problems {
 }
 
 /// The known name that `unknown` was most likely meant to be.
-pub(super) fn closest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let leaf = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
     let wanted_leaf = leaf(unknown);
     known

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::model::attempt::AttemptId;
-use crate::model::id::{AuthorizationId, ClientId, GrantId, UserId};
+use crate::model::id::{ApiTokenId, AuthorizationId, ClientId, GrantId, UserId};
 use crate::model::secret::{Secret, SecretKind};
 
 /// Where random bytes come from.
@@ -95,6 +95,12 @@ impl Random {
     #[must_use]
     pub fn authorization_id(&self, attempt: &AttemptId) -> AuthorizationId {
         AuthorizationId::new(self.id(&format!("ath_{}_", attempt.as_str())))
+    }
+
+    /// A new admin API token's id.
+    #[must_use]
+    pub fn api_token_id(&self) -> ApiTokenId {
+        ApiTokenId::new(self.id("tok_"))
     }
 
     /// A short id by which a person and a log line can find each other.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
 use crate::http::body;
-use crate::http::page::{Consent, DestinationKind, Page};
+use crate::http::page::{Consent, DestinationKind, Page, logo_path};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::attempt::{ALLOWED, ASKED, Stage};
@@ -42,7 +42,11 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
     let question = Question { authorization: &authorization, client: &client, visitor: &visitor, scope };
     if parts.method != Method::POST {
-        return Ok(ask(app, visit, &question, now));
+        let logo = match client.origin {
+            ClientOrigin::Managed => app.store.logo_set_at(&client.id).await?.map(|at| logo_path(&client.id, at)),
+            ClientOrigin::Registered | ClientOrigin::Document => None,
+        };
+        return Ok(ask(app, visit, &question, logo, now));
     }
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
@@ -103,7 +107,7 @@ async fn decide(
     Ok(see_other(&back)?)
 }
 
-fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, now: Timestamp) -> Response {
+fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, logo: Option<String>, now: Timestamp) -> Response {
     let Question { authorization, client, visitor, scope } = question;
     let redirect_uri = &authorization.redirect_uri;
     let user = &visitor.session.user;
@@ -117,6 +121,7 @@ fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, now: Timestamp) ->
         ),
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
+        logo_url: logo,
         verified: verified(app, client, redirect_uri),
         description: client.description.clone(),
         known_by: known_by(client, now),

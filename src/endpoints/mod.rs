@@ -7,6 +7,7 @@ pub(crate) mod discovery;
 pub(crate) mod document;
 pub(crate) mod health;
 pub(crate) mod login;
+pub(crate) mod logo;
 pub(crate) mod probe;
 pub(crate) mod register;
 pub(crate) mod revoke;

@@ -17,6 +17,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use crate::model::id::ClientId;
+use crate::model::time::Timestamp;
+
 /// The one stylesheet; `layout.html` inlines it unchanged, which is what the policy's hash covers.
 const STYLE: &str = include_str!("../../templates/style.css");
 
@@ -179,6 +182,8 @@ pub(crate) struct Consent {
     pub(crate) authorization: String,
     /// The client's name as it calls itself.
     pub(crate) client_name: String,
+    /// The path of its logo, which only clients have that an administrator entered.
+    pub(crate) logo_url: Option<String>,
     /// What vouches for the name: `Verified: ChatGPT (OpenAI)`. Only reviewed facts and administrators do.
     pub(crate) verified: Option<String>,
     /// What the client is for, in an administrator's words.
@@ -307,6 +312,14 @@ pub(crate) struct Document {
     pub(crate) back_url: String,
     /// Where `back_url` leads, as the end of "Back to …".
     pub(crate) back_label: String,
+}
+
+/// Where a managed client's logo is. The moment it was set is part of it, so that a new one is seen at once.
+pub(crate) fn logo_path(id: &ClientId, set_at: Timestamp) -> String {
+    // The ids that a managed client may have need no encoding, save for those that nobody should have: `byte_serialize`
+    // writes blanks as plus signs, which a path would keep.
+    let id: String = url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect();
+    format!("/clients/{}/logo?v={}", id.replace('+', "%20"), set_at.0)
 }
 
 /// What a template shows of a text that it can't vouch for.

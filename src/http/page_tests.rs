@@ -19,6 +19,7 @@ fn consent(shown: &str, hidden: &str, verified: bool) -> Consent {
         csrf: hidden.into(),
         authorization: hidden.into(),
         client_name: shown.into(),
+        logo_url: None,
         verified: verified.then(|| shown.into()),
         description: Some(shown.into()),
         known_by: shown.into(),

@@ -226,7 +226,8 @@ impl Edge {
         response
     }
 
-    fn failed_json(&self, endpoint: &'static str, visit: &Visit, failure: &Failure) -> Response {
+    /// The JSON answer for what is our fault.
+    pub(crate) fn failed_json(&self, endpoint: &'static str, visit: &Visit, failure: &Failure) -> Response {
         let reference = self.random.reference();
         tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
         visit.ends(Outcome::Failed, "this server had a problem", Some(&reference));

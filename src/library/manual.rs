@@ -2,8 +2,10 @@
 
 /// The pages: their ids and texts.
 pub(super) const PAGES: &[(&str, &str)] = &[
+    ("admin-api.md", include_str!("../../docs/manual/admin-api.md")),
     ("chatgpt.md", include_str!("../../docs/manual/chatgpt.md")),
     ("claude.md", include_str!("../../docs/manual/claude.md")),
+    ("clients.md", include_str!("../../docs/manual/clients.md")),
     ("configuration.md", include_str!("../../docs/manual/configuration.md")),
     ("doctor.md", include_str!("../../docs/manual/doctor.md")),
     ("getting-started.md", include_str!("../../docs/manual/getting-started.md")),

@@ -47,6 +47,10 @@ id! {
     GrantId
 }
 id! {
+    /// A token of the admin API (`tok_…`): its id, not the token.
+    ApiTokenId
+}
+id! {
     /// An authorization request that is being worked on (`ath_…`).
     AuthorizationId
 }

@@ -24,6 +24,8 @@ pub enum SecretKind {
     Browser,
     /// The link that creates the first account.
     SetupLink,
+    /// A token of the admin API.
+    ApiToken,
 }
 
 impl SecretKind {
@@ -36,6 +38,7 @@ impl SecretKind {
             Self::Session => "pss_",
             Self::Browser => "psb_",
             Self::SetupLink => "pst_",
+            Self::ApiToken => "pca_",
         }
     }
 }

@@ -187,7 +187,9 @@ impl Store {
         let decided = transact!(self, |tx| {
             let done = sqlx::query(
                 "update authorization_request set decision = 'approved', user_id = $2
-                 where id = $1 and decision is null and expires_at > $3",
+                 where id = $1 and decision is null and expires_at > $3 and exists
+                     (select 1 from client c
+                      where c.id = client_id and c.disabled_at is null and c.deleted_at is null)",
             )
             .bind(&authorization.id)
             .bind(&grant.user_id)

@@ -100,7 +100,9 @@ impl Store {
             let done = sqlx::query(
                 "update authorization_code set redeemed_at = $2
                  where code_hash = $1 and redeemed_at is null and expires_at > $2 and attempts < $3
-                   and exists (select 1 from user_account u where u.id = user_id and u.disabled_at is null)",
+                   and exists (select 1 from user_account u where u.id = user_id and u.disabled_at is null)
+                   and exists (select 1 from client c
+                               where c.id = client_id and c.disabled_at is null and c.deleted_at is null)",
             )
             .bind(redeem.code_hash)
             .bind(redeem.now)

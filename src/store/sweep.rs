@@ -26,6 +26,9 @@ impl Store {
         rows += delete!(self, "delete from token_grant where expires_at <= $1", evidence_before);
         rows +=
             delete!(self, "delete from token_grant where revoked_at is not null and revoked_at <= $1", evidence_before);
+        rows += delete!(self, "delete from api_token where expires_at <= $1", evidence_before);
+        rows +=
+            delete!(self, "delete from api_token where revoked_at is not null and revoked_at <= $1", evidence_before);
         Ok(rows)
     }
 }

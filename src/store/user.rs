@@ -186,6 +186,21 @@ impl Store {
         .await)?)
     }
 
+    /// Users by name, a page at a time, beginning behind the name `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn users_after(&self, after: &str, limit: i64) -> Result<Vec<User>, StoreError> {
+        Ok(read!(self, |db| sqlx::query_as(
+            "select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account where username > $1 order by username limit $2"
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(db)
+        .await)?)
+    }
+
     /// All users by name.
     ///
     /// # Errors

@@ -207,6 +207,18 @@ impl Connector {
         }
     }
 
+    /// A client into whose form a person typed this id and secret; it sends them in this way.
+    pub fn typed(server: &TestServer, id: &str, secret: Option<&str>, redirect_uri: &str, method: &str) -> Self {
+        Self {
+            origin: server.origin.clone(),
+            client_id: id.to_owned(),
+            client_secret: secret.map(str::to_owned),
+            redirect_uri: redirect_uri.to_owned(),
+            registration: json!({ "token_endpoint_auth_method": method }),
+            resource: server.mcp(),
+        }
+    }
+
     /// The parameters of a usual authorization request.
     pub fn authorize_params(&self) -> Vec<(&'static str, String)> {
         vec![

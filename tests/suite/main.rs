@@ -10,10 +10,12 @@
 )]
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod admin;
 mod bed;
 mod broken_proxy;
 mod browser;
 mod cli;
+mod cli_clients;
 mod connector;
 mod layers;
 mod meddler;
@@ -21,6 +23,7 @@ mod server;
 mod signer;
 mod vendor;
 
+mod api;
 mod assertion_rules;
 mod assertions;
 mod attempts;
@@ -36,6 +39,8 @@ mod fetch;
 mod healing;
 mod hostile;
 mod insomnia;
+mod logo;
+mod managed;
 mod mcp;
 mod register;
 mod revoke;

@@ -6,15 +6,26 @@ use crate::on_both_databases;
 use crate::server::Database;
 
 /// Statements that read whole tables, and why they may.
-const MAY_READ_ALL: [(&str, &str); 6] = [
+const MAY_READ_ALL: [(&str, &str); 11] = [
     ("select kid, generation", "there are a handful of keys, and all are wanted"),
     ("delete from signing_key", "there are a handful of keys"),
     ("select id from user_account limit 1", "any row will do"),
     ("delete from client where first_used_at is null and id in", "counts unused clients, of which there is a ceiling"),
     ("delete from setup_link", "there are a handful of links"),
     (
+        "select id, name, scopes, created_at, created_by, last_used_at, expires_at from api_token where revoked_at is null order",
+        "there are a handful of tokens, and all are wanted",
+    ),
+    (
         "select id, username, display_name, password_hash, role, created_at, disabled_at from user_account order by",
         "all users",
+    ),
+    ("select count(*) from attempt_event", "once a minute, over rows of which there is a ceiling"),
+    ("select attempt, min(first_at)", "for the command line, over rows of which there is a ceiling"),
+    ("delete from attempt_event where id in (select id from (select", "only over the ceiling, once a minute"),
+    (
+        "delete from attempt_event where id in (select id from attempt_event order by",
+        "the oldest, by an index in order",
     ),
 ];
 

@@ -1,0 +1,250 @@
+//! The forms of answers and refusals, and reading what was sent: strictly, because a slip that is passed over in silence
+//! is found out when it hurts.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::clients::draft::Fault;
+use crate::clients::managed::ManageError;
+use crate::http::body::{Unread, collect};
+use crate::http::respond::{Failure, json};
+use crate::model::time::Timestamp;
+use crate::store::{AccountError, Page};
+
+/// Why nothing was done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Error {
+    /// `invalid_request`, `invalid_token`, `insufficient_scope`, `not_found`, `conflict`, `precondition_failed`,
+    /// `too_large`, `temporarily_unavailable` or `server_error`.
+    pub(super) error: &'static str,
+    /// For people: names the member and says what would be right.
+    pub(super) error_description: String,
+    /// Finds the event in the server's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reference: Option<String>,
+}
+
+/// An answer that is none. It gets its form, its log line and its reference at the guard, which all of them pass.
+#[derive(Clone, Debug)]
+pub(super) enum Denied {
+    /// The request's fault.
+    Refused(StatusCode, &'static str, String),
+    /// Ours.
+    Failed(Arc<Failure>),
+}
+
+impl Denied {
+    pub(super) fn invalid(text: impl Into<String>) -> Self {
+        Self::Refused(StatusCode::BAD_REQUEST, "invalid_request", text.into())
+    }
+
+    pub(super) fn not_found(text: impl Into<String>) -> Self {
+        Self::Refused(StatusCode::NOT_FOUND, "not_found", text.into())
+    }
+
+    pub(super) fn conflict(text: impl Into<String>) -> Self {
+        Self::Refused(StatusCode::CONFLICT, "conflict", text.into())
+    }
+
+    pub(super) fn forbidden(text: impl Into<String>) -> Self {
+        Self::Refused(StatusCode::FORBIDDEN, "insufficient_scope", text.into())
+    }
+}
+
+impl<E: Into<Failure>> From<E> for Denied {
+    fn from(error: E) -> Self {
+        Self::Failed(Arc::new(error.into()))
+    }
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Self::invalid(fault.to_string())
+    }
+}
+
+impl From<ManageError> for Denied {
+    fn from(error: ManageError) -> Self {
+        let text = error.to_string();
+        match error {
+            ManageError::Fault(fault) => fault.into(),
+            ManageError::Unknown(_) => Self::not_found(text),
+            ManageError::Taken(_) | ManageError::NotManaged(_) | ManageError::NoSecret(_) => Self::conflict(text),
+            ManageError::Changed => Self::Refused(StatusCode::PRECONDITION_FAILED, "precondition_failed", text),
+            ManageError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Told apart here: a name that is taken is the caller's to know.
+pub(super) fn account(error: AccountError) -> Denied {
+    match error {
+        AccountError::NameTaken => Denied::conflict("username: there is a user with this name already"),
+        AccountError::LinkUsed | AccountError::Store(_) => error.into(),
+    }
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// What an operation comes to.
+pub(super) type Outcome = Result<Response, Denied>;
+
+pub(super) fn ok<T: Serialize>(body: &T) -> Outcome {
+    Ok(json(StatusCode::OK, body)?)
+}
+
+pub(super) fn created<T: Serialize>(body: &T) -> Outcome {
+    Ok(json(StatusCode::CREATED, body)?)
+}
+
+pub(super) fn nothing() -> Response {
+    (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response()
+}
+
+/// A revision as an entity tag.
+pub(super) fn with_revision(mut response: Response, revision: i64) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{revision}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
+}
+
+/// The revision that the caller saw, if it says so (RFC 9110 §13.1.1).
+pub(super) fn seen_revision(headers: &HeaderMap) -> Result<Option<i64>, Denied> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let revision = value.to_str().ok().and_then(|text| text.trim().trim_matches('"').parse().ok());
+    revision.map(Some).ok_or_else(|| {
+        let words = "If-Match: send the ETag of the client as it was shown";
+        Denied::Refused(StatusCode::PRECONDITION_FAILED, "precondition_failed", words.to_owned())
+    })
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn bytes(body: Body, limit: usize) -> Result<axum::body::Bytes, Denied> {
+    collect(body, limit).await.map_err(|unread| match unread {
+        Unread::TooLarge => Denied::Refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("the body is larger than the {limit} bytes that are read here"),
+        ),
+        Unread::BrokenOff => Denied::invalid("the body broke off"),
+        Unread::TooSlow => Denied::invalid("the body did not arrive in time"),
+    })
+}
+
+/// The media type of a body.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// A JSON object as `T`. An operation that needs nothing said takes an empty body too.
+pub(super) async fn object<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    may_be_empty: bool,
+) -> Result<T, Denied> {
+    let bytes = bytes(body, limit).await?;
+    if bytes.is_empty() && may_be_empty {
+        return read(b"{}");
+    }
+    let media_type = media_type(headers);
+    if !matches!(media_type.as_str(), "application/json" | "application/merge-patch+json") {
+        let received = if media_type.is_empty() { "no Content-Type" } else { media_type.as_str() };
+        return Err(Denied::invalid(format!("send a JSON object as application/json; received {received}")));
+    }
+    read(&bytes)
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
+    // An array would be taken for the members in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Denied::invalid("the body is not a JSON object"));
+    }
+    // The whole first: it notices members that stand twice.
+    let whole = match serde_json::from_slice::<T>(bytes) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let Ok(members) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
+        return Err(Denied::invalid(format!("the body is not a JSON object: {whole}")));
+    };
+    // Which member it was: the one that fails alone, too, for another reason than that others are missing.
+    for (name, value) in members {
+        let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
+        if let Err(error) = serde_json::from_value::<T>(alone) {
+            let text = error.to_string();
+            if text.starts_with("unknown field") {
+                return Err(Denied::invalid(text));
+            }
+            if !text.starts_with("missing field") {
+                return Err(Denied::invalid(format!("{name}: {text}")));
+            }
+        }
+    }
+    Err(Denied::invalid(whole.to_string()))
+}
+
+/// The parameters of an address, as `T`: each once, none unknown.
+pub(super) fn query<T: DeserializeOwned>(text: Option<&str>) -> Result<T, Denied> {
+    let mut members = Map::new();
+    for (name, value) in url::form_urlencoded::parse(text.unwrap_or_default().as_bytes()) {
+        if members.insert(name.to_string(), Value::String(value.into_owned())).is_some() {
+            return Err(Denied::invalid(format!("{name} is there twice")));
+        }
+    }
+    serde_json::from_value(Value::Object(members)).map_err(|error| Denied::invalid(error.to_string()))
+}
+
+const MOST: i64 = 200;
+const USUAL: i64 = 50;
+
+/// How many: a number as the address has it.
+pub(super) fn limit(text: Option<&str>) -> Result<i64, Denied> {
+    let Some(text) = text else { return Ok(USUAL) };
+    let number = text.parse().ok().filter(|number| (1..=MOST).contains(number));
+    number.ok_or_else(|| Denied::invalid(format!("limit: must be a number from 1 to {MOST}")))
+}
+
+/// Where a page begins and how long it is.
+pub(super) fn page(after: Option<&str>, limit_text: Option<&str>) -> Result<Page, Denied> {
+    let wrong = || Denied::invalid("after: is not the next of a page before");
+    let after = match after {
+        None => None,
+        Some(text) => {
+            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
+            let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+            if cursor.1.contains('\0') {
+                return Err(wrong());
+            }
+            Some((cursor.0, cursor.1))
+        }
+    };
+    Ok(Page { after, limit: limit(limit_text)? })
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cursor(Timestamp, String);
+
+/// Where the next page begins, if this one is full.
+pub(super) fn next(page: &Page, count: usize, last: Option<(Timestamp, &str)>) -> Option<String> {
+    let full = i64::try_from(count).is_ok_and(|count| count >= page.limit);
+    let (time, id) = last.filter(|_| full)?;
+    serde_json::to_vec(&Cursor(time, id.to_owned())).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+}

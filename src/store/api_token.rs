@@ -1,0 +1,140 @@
+//! `api_token`: tokens of the admin API, as digests.
+
+use std::time::Duration;
+
+use super::{Store, StoreError, read, write};
+use crate::model::api_token::{ApiScopes, ApiToken};
+use crate::model::id::ApiTokenId;
+use crate::model::secret::SecretHash;
+use crate::model::time::Timestamp;
+
+/// How coarse the last use is: a row is not written at each call.
+const LAST_USE: Duration = Duration::from_hours(1);
+
+/// A token to be remembered.
+#[derive(Clone, Debug)]
+pub struct NewApiToken<'a> {
+    /// Its id.
+    pub id: &'a ApiTokenId,
+    /// What it is called.
+    pub name: &'a str,
+    /// Digest of its text.
+    pub hash: &'a SecretHash,
+    /// What it may do.
+    pub scopes: &'a ApiScopes,
+    /// Now.
+    pub created_at: Timestamp,
+    /// The name of the token that makes it.
+    pub created_by: Option<&'a str>,
+    /// When it stops.
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: ApiTokenId,
+    name: String,
+    scopes: String,
+    created_at: Timestamp,
+    created_by: Option<String>,
+    last_used_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+impl From<Row> for ApiToken {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            scopes: ApiScopes::from_stored(&row.scopes),
+            created_at: row.created_at,
+            created_by: row.created_by,
+            last_used_at: row.last_used_at,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+impl Store {
+    /// Remembers a token; tells whether it did: not if a token that is not revoked has the name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_api_token(&self, new: &NewApiToken<'_>) -> Result<bool, StoreError> {
+        let done = write!(self, |db| sqlx::query(
+            "insert into api_token (id, name, token_hash, scopes, created_at, created_by, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict (name) where revoked_at is null do nothing"
+        )
+        .bind(new.id)
+        .bind(new.name)
+        .bind(new.hash)
+        .bind(new.scopes.to_string())
+        .bind(new.created_at)
+        .bind(new.created_by)
+        .bind(new.expires_at)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
+    }
+
+    /// The token with this digest, if it is good at `now`. Its last use is noted, at most once an hour.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn use_api_token(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<ApiToken>, StoreError> {
+        let row: Option<Row> = read!(self, |db| sqlx::query_as(
+            "select id, name, scopes, created_at, created_by, last_used_at, expires_at from api_token
+             where token_hash = $1 and revoked_at is null and (expires_at is null or expires_at > $2)"
+        )
+        .bind(hash)
+        .bind(now)
+        .fetch_optional(db)
+        .await)?;
+        let Some(row) = row else { return Ok(None) };
+        let noted_before = now.minus(LAST_USE);
+        if row.last_used_at.is_none_or(|last| last <= noted_before) {
+            write!(self, |db| sqlx::query(
+                "update api_token set last_used_at = $2
+                 where id = $1 and (last_used_at is null or last_used_at <= $3)"
+            )
+            .bind(&row.id)
+            .bind(now)
+            .bind(noted_before)
+            .execute(db)
+            .await
+            .map(drop))?;
+        }
+        Ok(Some(row.into()))
+    }
+
+    /// The tokens that are not revoked, oldest first; expired ones are among them until they are swept.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn api_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
+        let rows: Vec<Row> = read!(self, |db| sqlx::query_as(
+            "select id, name, scopes, created_at, created_by, last_used_at, expires_at from api_token
+             where revoked_at is null order by created_at, id"
+        )
+        .fetch_all(db)
+        .await)?;
+        Ok(rows.into_iter().map(ApiToken::from).collect())
+    }
+
+    /// Stops a token; tells whether there was one to stop.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revoke_api_token(&self, id: &ApiTokenId, now: Timestamp) -> Result<bool, StoreError> {
+        let done = write!(self, |db| sqlx::query(
+            "update api_token set revoked_at = $2 where id = $1 and revoked_at is null"
+        )
+        .bind(id)
+        .bind(now)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
+    }
+}

@@ -1,0 +1,89 @@
+//! `client_logo`: pictures of managed clients. Nobody else's: a picture says "trust me" louder than a name.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Store, StoreError, read, storable, write};
+use crate::model::id::ClientId;
+use crate::model::time::Timestamp;
+
+impl Store {
+    /// Sets a client's logo; tells whether it did: only managed clients have one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_logo(
+        &self,
+        id: &ClientId,
+        media_type: &str,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(false);
+        }
+        let done = write!(self, |db| sqlx::query(
+            "insert into client_logo (client_id, media_type, body, updated_at)
+             select id, $2, $3, $4 from client where id = $1 and origin = 'managed' and deleted_at is null
+             on conflict (client_id) do update set media_type = excluded.media_type, body = excluded.body,
+                 updated_at = excluded.updated_at"
+        )
+        .bind(id)
+        .bind(media_type)
+        .bind(STANDARD.encode(bytes))
+        .bind(now)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
+    }
+
+    /// A client's logo: its media type and its bytes.
+    ///
+    /// # Errors
+    /// When the database fails or the row can't be read.
+    pub async fn find_logo(&self, id: &ClientId) -> Result<Option<(String, Vec<u8>)>, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(None);
+        }
+        let row: Option<(String, String)> =
+            read!(self, |db| sqlx::query_as("select media_type, body from client_logo where client_id = $1")
+                .bind(id)
+                .fetch_optional(db)
+                .await)?;
+        row.map(|(media_type, body)| {
+            let bytes = STANDARD.decode(body).map_err(|error| StoreError::corrupt("logo", error))?;
+            Ok((media_type, bytes))
+        })
+        .transpose()
+    }
+
+    /// When a client's logo was set, if it has one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn logo_set_at(&self, id: &ClientId) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(Timestamp,)> =
+            read!(self, |db| sqlx::query_as("select updated_at from client_logo where client_id = $1")
+                .bind(id)
+                .fetch_optional(db)
+                .await)?;
+        Ok(row.map(|(at,)| at))
+    }
+
+    /// Removes a client's logo; tells whether there was one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_logo(&self, id: &ClientId) -> Result<bool, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(false);
+        }
+        let done = write!(self, |db| sqlx::query("delete from client_logo where client_id = $1")
+            .bind(id)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
+    }
+}

@@ -1,0 +1,415 @@
+//! `client` as an administrator works on it: entering, listing, changing, secrets, stopping, deleting.
+//!
+//! Every change counts up `revision`; a change that was worked out from what was read before names the revision that it
+//! read, so that of two administrators the second notices.
+
+use std::time::Duration;
+
+use super::client::{Row, client_columns, inline_keys, keys_uri, list, methods};
+use super::{Store, StoreError, read, storable, transact, write};
+use crate::model::client::{Client, ClientOrigin};
+use crate::model::id::ClientId;
+use crate::model::managed::Properties;
+use crate::model::secret::SecretHash;
+use crate::model::time::{Timestamp, whole_seconds};
+use crate::oauth::redirect_uri::RedirectUri;
+
+/// A client that an administrator enters.
+#[derive(Clone, Debug)]
+pub struct NewManaged<'a> {
+    /// Its id.
+    pub id: &'a ClientId,
+    /// All that is known of it.
+    pub properties: &'a Properties,
+    /// Digest of its secret, if it has one.
+    pub secret_hash: Option<&'a SecretHash>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Which part of a list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The time and id of the last row of the page before; the first page if there was none.
+    pub after: Option<(Timestamp, String)>,
+    /// The most rows.
+    pub limit: i64,
+}
+
+impl Page {
+    pub(super) fn start(&self) -> (Timestamp, &str) {
+        self.after.as_ref().map_or((Timestamp(i64::MAX), ""), |(time, id)| (*time, id.as_str()))
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct RevisedRow {
+    revision: i64,
+    #[sqlx(flatten)]
+    client: Row,
+}
+
+fn seconds(span: Option<Duration>) -> Option<i64> {
+    span.map(whole_seconds)
+}
+
+/// Ends what a client has: its connections, its codes, and the requests that people are still looking at.
+macro_rules! end_client {
+    ($tx:expr, $id:expr, $now:expr, $because:expr) => {
+        sqlx::query(
+            "update token_grant set revoked_at = $2, revoked_because = $3 where client_id = $1 and revoked_at is null",
+        )
+        .bind($id)
+        .bind($now)
+        .bind($because)
+        .execute(&mut *$tx)
+        .await?;
+        sqlx::query("delete from authorization_code where client_id = $1 and redeemed_at is null")
+            .bind($id)
+            .execute(&mut *$tx)
+            .await?;
+        sqlx::query("delete from authorization_request where client_id = $1").bind($id).execute(&mut *$tx).await?;
+        sqlx::query("delete from consent where client_id = $1").bind($id).execute(&mut *$tx).await?;
+    };
+}
+
+impl Store {
+    /// Remembers a client that an administrator entered; tells whether it did: not if the id is or was another's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_managed_client(&self, new: &NewManaged<'_>) -> Result<bool, StoreError> {
+        let Properties { metadata, description, terms } = new.properties;
+        let done = write!(self, |db| {
+            sqlx::query(
+            "insert into client (id, name, uri, redirect_uris, auth_method, grant_types, scope, secret_hash, shared,
+                 registered_at, origin, description, tos_uri, policy_uri, jwks, jwks_uri, allowed_scope, access_ttl,
+                 refresh_idle_ttl, refresh_absolute_ttl, first_party)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, false, $9, 'managed', $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                 $19)
+             on conflict (id) do nothing"
+        )
+        .bind(new.id)
+        .bind(&metadata.name)
+        .bind(&metadata.uri)
+        .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
+        .bind(methods(metadata))
+        .bind(list(metadata.grant_types.iter()))
+        .bind(metadata.scope.to_string())
+        .bind(new.secret_hash)
+        .bind(new.now)
+        .bind(description)
+        .bind(&metadata.tos_uri)
+        .bind(&metadata.policy_uri)
+        .bind(inline_keys(metadata))
+        .bind(keys_uri(metadata))
+        .bind(terms.allowed_scope.as_ref().map(ToString::to_string))
+        .bind(seconds(terms.access_ttl))
+        .bind(seconds(terms.refresh_idle_ttl))
+        .bind(seconds(terms.refresh_absolute_ttl))
+        .bind(terms.first_party)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected())
+        })?;
+        Ok(done == 1)
+    }
+
+    /// Clients that are not deleted, newest first, a page at a time; those of one origin or all.
+    ///
+    /// # Errors
+    /// When the database fails or a row can't be read.
+    pub async fn clients(&self, origin: Option<ClientOrigin>, page: &Page) -> Result<Vec<Client>, StoreError> {
+        let (before, before_id) = page.start();
+        let rows: Vec<Row> = match origin {
+            None => read!(self, |db| sqlx::query_as(concat!(
+                "select ",
+                client_columns!(),
+                " from client c where (c.registered_at, c.id) < ($1, $2) and c.deleted_at is null
+                  order by c.registered_at desc, c.id desc limit $3"
+            ))
+            .bind(before)
+            .bind(before_id)
+            .bind(page.limit)
+            .fetch_all(db)
+            .await)?,
+            Some(origin) => read!(self, |db| sqlx::query_as(concat!(
+                "select ",
+                client_columns!(),
+                " from client c where c.origin = $4 and (c.registered_at, c.id) < ($1, $2) and c.deleted_at is null
+                  order by c.registered_at desc, c.id desc limit $3"
+            ))
+            .bind(before)
+            .bind(before_id)
+            .bind(page.limit)
+            .bind(origin.as_str())
+            .fetch_all(db)
+            .await)?,
+        };
+        rows.into_iter().map(Client::try_from).collect()
+    }
+
+    /// A client that is not deleted, with its revision.
+    ///
+    /// # Errors
+    /// When the database fails or the row can't be read.
+    pub async fn find_revised_client(&self, id: &ClientId) -> Result<Option<(Client, i64)>, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(None);
+        }
+        let row: Option<RevisedRow> = read!(self, |db| sqlx::query_as(concat!(
+            "select c.revision, ",
+            client_columns!(),
+            " from client c where c.id = $1 and c.deleted_at is null"
+        ))
+        .bind(id)
+        .fetch_optional(db)
+        .await)?;
+        row.map(|row| Ok((row.client.try_into()?, row.revision))).transpose()
+    }
+
+    /// Changes a managed client that still has this revision; tells whether it did. Without a secret the old ones go
+    /// too. `ask_again` forgets who approved it (R-41). Fetched keys are forgotten with their address.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn edit_client(
+        &self,
+        id: &ClientId,
+        revision: i64,
+        properties: &Properties,
+        secret_hash: Option<&SecretHash>,
+        ask_again: bool,
+    ) -> Result<bool, StoreError> {
+        let Properties { metadata, description, terms } = properties;
+        let edited = transact!(self, |tx| {
+            let done = sqlx::query(
+                "update client set revision = revision + 1, name = $3, uri = $4, redirect_uris = $5, auth_method = $6,
+                     grant_types = $7, scope = $8, secret_hash = $9, description = $10, tos_uri = $11,
+                     policy_uri = $12, jwks = $13, jwks_uri = $14, allowed_scope = $15, access_ttl = $16,
+                     refresh_idle_ttl = $17, refresh_absolute_ttl = $18, first_party = $19
+                 where id = $1 and revision = $2 and origin = 'managed' and deleted_at is null",
+            )
+            .bind(id)
+            .bind(revision)
+            .bind(&metadata.name)
+            .bind(&metadata.uri)
+            .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind(methods(metadata))
+            .bind(list(metadata.grant_types.iter()))
+            .bind(metadata.scope.to_string())
+            .bind(secret_hash)
+            .bind(description)
+            .bind(&metadata.tos_uri)
+            .bind(&metadata.policy_uri)
+            .bind(inline_keys(metadata))
+            .bind(keys_uri(metadata))
+            .bind(terms.allowed_scope.as_ref().map(ToString::to_string))
+            .bind(seconds(terms.access_ttl))
+            .bind(seconds(terms.refresh_idle_ttl))
+            .bind(seconds(terms.refresh_absolute_ttl))
+            .bind(terms.first_party)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                sqlx::query(
+                    "update client set old_secret_hash = null, old_secret_expires_at = null
+                     where id = $1 and secret_hash is null",
+                )
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+                if ask_again {
+                    sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+                    sqlx::query(
+                        "delete from client_keys where client_id = $1 and uri not in
+                         (select jwks_uri from client where id = $1 and jwks_uri is not null)",
+                    )
+                    .bind(id)
+                    .execute(&mut *tx)
+                    .await?;
+                }
+            }
+            done.rows_affected() == 1
+        });
+        Ok(edited)
+    }
+
+    /// Changes what an administrator decides about a client that speaks for itself: the ceiling, the lifetimes and
+    /// the description. The rest of the row is the client's, and may be changing at this moment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn edit_client_terms(
+        &self,
+        id: &ClientId,
+        revision: i64,
+        properties: &Properties,
+        ask_again: bool,
+    ) -> Result<bool, StoreError> {
+        let Properties { metadata: _, description, terms } = properties;
+        let edited = transact!(self, |tx| {
+            let done = sqlx::query(
+                "update client set revision = revision + 1, description = $3, allowed_scope = $4, access_ttl = $5,
+                     refresh_idle_ttl = $6, refresh_absolute_ttl = $7
+                 where id = $1 and revision = $2 and origin <> 'managed' and deleted_at is null",
+            )
+            .bind(id)
+            .bind(revision)
+            .bind(description)
+            .bind(terms.allowed_scope.as_ref().map(ToString::to_string))
+            .bind(seconds(terms.access_ttl))
+            .bind(seconds(terms.refresh_idle_ttl))
+            .bind(seconds(terms.refresh_absolute_ttl))
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 && ask_again {
+                sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+            }
+            done.rows_affected() == 1
+        });
+        Ok(edited)
+    }
+
+    /// Puts a new secret in place; tells whether it did: not for a client without a secret. The one before is good
+    /// until `old_until`, if given, and the one before that no more: two at most (R-05).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn rotate_client_secret(
+        &self,
+        id: &ClientId,
+        new: &SecretHash,
+        old_until: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let done = write!(self, |db| sqlx::query(
+            // What stands right of the equals signs are the values from before.
+            "update client set revision = revision + 1, secret_hash = $2, old_secret_expires_at = $3,
+                 old_secret_hash = case when cast($3 as bigint) is null then null else secret_hash end
+             where id = $1 and origin = 'managed' and secret_hash is not null and deleted_at is null"
+        )
+        .bind(id)
+        .bind(new)
+        .bind(old_until)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
+    }
+
+    /// Ends the secret from before the last rotation at once; tells whether there was one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_old_client_secret(&self, id: &ClientId) -> Result<bool, StoreError> {
+        let done = write!(self, |db| sqlx::query(
+            "update client set revision = revision + 1, old_secret_hash = null, old_secret_expires_at = null
+             where id = $1 and old_secret_hash is not null and deleted_at is null"
+        )
+        .bind(id)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
+    }
+
+    /// Stops a client of any origin: it can begin, finish and refresh nothing, and its connections end. Tells whether
+    /// there is such a client; one that was stopped before stays as it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn disable_client(&self, id: &ClientId, now: Timestamp) -> Result<bool, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(false);
+        }
+        let found = transact!(self, |tx| {
+            let done = sqlx::query(
+                "update client set revision = revision + 1, disabled_at = coalesce(disabled_at, $2)
+                 where id = $1 and deleted_at is null",
+            )
+            .bind(id)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                end_client!(tx, id, now, "client disabled");
+            }
+            done.rows_affected() == 1
+        });
+        if found {
+            self.end_late_grants(id, now, "client disabled").await?;
+        }
+        Ok(found)
+    }
+
+    /// PostgreSQL lets a redemption that began before the client was stopped commit after it: its grant is ended
+    /// here, now that nothing can begin any more.
+    async fn end_late_grants(&self, id: &ClientId, now: Timestamp, because: &str) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query(
+            "update token_grant set revoked_at = $2, revoked_because = $3 where client_id = $1 and revoked_at is null"
+        )
+        .bind(id)
+        .bind(now)
+        .bind(because)
+        .execute(db)
+        .await
+        .map(drop))?;
+        Ok(())
+    }
+
+    /// Lets a stopped client work again; tells whether it was stopped. Its old connections stay ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enable_client(&self, id: &ClientId, now: Timestamp) -> Result<bool, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(false);
+        }
+        let enabled = transact!(self, |tx| {
+            let done = sqlx::query(
+                "update client set revision = revision + 1, disabled_at = null
+                 where id = $1 and disabled_at is not null and deleted_at is null",
+            )
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                end_client!(tx, id, now, "client disabled");
+            }
+            done.rows_affected() == 1
+        });
+        Ok(enabled)
+    }
+
+    /// Deletes a client of any origin; tells whether there was one. The row stays as a tombstone, so that its id is
+    /// never another's; secrets, logo and connections go.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_client(&self, id: &ClientId, now: Timestamp) -> Result<bool, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(false);
+        }
+        let deleted = transact!(self, |tx| {
+            let done = sqlx::query(
+                "update client set revision = revision + 1, deleted_at = $2, fingerprint = null, secret_hash = null,
+                     old_secret_hash = null, old_secret_expires_at = null
+                 where id = $1 and deleted_at is null",
+            )
+            .bind(id)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                sqlx::query("delete from client_registration where client_id = $1").bind(id).execute(&mut *tx).await?;
+                sqlx::query("delete from client_logo where client_id = $1").bind(id).execute(&mut *tx).await?;
+                end_client!(tx, id, now, "client deleted");
+            }
+            done.rows_affected() == 1
+        });
+        if deleted {
+            self.end_late_grants(id, now, "client deleted").await?;
+        }
+        Ok(deleted)
+    }
+}
