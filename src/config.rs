@@ -142,11 +142,23 @@ pub struct Documents {
     pub max_stale: Duration,
     pub new_per_minute: u32,
     pub copies_folder: Option<PathBuf>,
-    pub proxy: Option<String>,
+    /// May hold a password.
+    pub proxy: Option<Hidden>,
     pub ca_file: Option<PathBuf>,
     pub allowed_networks: Vec<IpNet>,
     /// Never empty.
     pub allowed_ports: Vec<u16>,
+}
+
+/// A text that may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+/// Without the text.
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
 }
 
 /// Whose metadata documents count.

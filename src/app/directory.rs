@@ -23,7 +23,7 @@ pub(super) fn directory(
         FetchSettings {
             timeout: own.timeout,
             at_once: AT_ONCE,
-            proxy: own.proxy.clone(),
+            proxy: own.proxy.as_ref().map(|proxy| proxy.0.clone()),
             ca_file: own.ca_file.clone(),
             allowed_networks: own.allowed_networks.clone(),
         },

@@ -10,9 +10,9 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents, DocumentsPolicy, Keys,
-    Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes,
-    Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
+    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents, DocumentsPolicy, Hidden,
+    Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy,
+    Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -365,7 +365,7 @@ fn documents(r: &mut Reader) -> Documents {
         max_stale: r.duration("documents.max_stale", Duration::ZERO..=90 * DAY),
         new_per_minute: r.number("documents.new_per_minute", 1..=u32::MAX),
         copies_folder: path(r.text("documents.copies_folder")),
-        proxy: (!proxy.is_empty()).then_some(proxy),
+        proxy: (!proxy.is_empty()).then_some(Hidden(proxy)),
         ca_file: path(r.text("documents.ca_file")),
         allowed_networks,
         allowed_ports,

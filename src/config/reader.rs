@@ -49,7 +49,7 @@ impl Reader {
                 let _ = writeln!(text, "\n[{section}]");
                 open_section = section;
             }
-            let secret = SECRETS.contains(&entry.key.as_str());
+            let secret = SECRETS.contains(&entry.key.as_str()) || entry.key == "documents.proxy";
             let mut value = entry.value.clone();
             if let Value::Text(text) = &mut value
                 && secret

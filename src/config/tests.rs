@@ -379,6 +379,44 @@ fn pkce_exemptions_name_whole_hosts() {
     assert!(config.notices[0].contains("chatgpt.com, chat.openai.com"));
 }
 
+/// whose documents count, and what they may lead to.
+#[test]
+fn documents_are_let_in_by_policy_and_nothing_inside_by_default() {
+    let config = with(&[]).unwrap();
+    assert_eq!(config.documents.policy, DocumentsPolicy::Open);
+    assert_eq!((config.documents.allowed_ports.as_slice(), config.documents.allowed_networks.len()), (&[443][..], 0));
+    let list = with(&[
+        ("PORTCULLIS__DOCUMENTS__POLICY", "list"),
+        ("PORTCULLIS__DOCUMENTS__ALLOWED", "app.example.com,https://other.example.com/client.json"),
+    ]);
+    let expected =
+        DocumentsPolicy::List(vec!["app.example.com".into(), "https://other.example.com/client.json".into()]);
+    assert_eq!(list.unwrap().documents.policy, expected);
+    refused(&[("PORTCULLIS__DOCUMENTS__POLICY", "list")], "documents.allowed", "at least one");
+    refused(&[("PORTCULLIS__DOCUMENTS__POLICY", "any")], "documents.policy", "\"known\"");
+    for text in
+        ["app", "*.example.com", "http://app.example.com/x", "https://app.example.com", "10.0.0.1", "App.example.com"]
+    {
+        refused(&[("PORTCULLIS__DOCUMENTS__ALLOWED", text)], "documents.allowed", "is not a URL or host");
+    }
+    refused(&[("PORTCULLIS__DOCUMENTS__ALLOWED_PORTS", "0")], "documents.allowed_ports", "is not a port");
+    refused(
+        &[("PORTCULLIS__DOCUMENTS__ALLOWED_NETWORKS", "0.0.0.0/0")],
+        "documents.allowed_networks",
+        "whole internet",
+    );
+    refused(&[("PORTCULLIS__DOCUMENTS__PROXY", "proxy:3128")], "documents.proxy", "http://proxy.example:3128");
+    refused(
+        &[("PORTCULLIS__DOCUMENTS__MIN_FRESH", "2h"), ("PORTCULLIS__DOCUMENTS__MAX_FRESH", "1h")],
+        "documents.min_fresh",
+        "longer",
+    );
+    let inside = with(&[("PORTCULLIS__DOCUMENTS__ALLOWED_NETWORKS", "10.1.0.0/16")]).unwrap();
+    assert!(inside.notices.iter().any(|notice| notice.contains("10.1.0.0/16")));
+    let proxy = with(&[("PORTCULLIS__DOCUMENTS__PROXY", "http://me:hunter2@proxy.example:3128")]).unwrap();
+    assert!(!proxy.effective().contains("hunter2") && !format!("{proxy:?}").contains("hunter2"));
+}
+
 #[test]
 fn paths_are_plain_and_apart() {
     for (path, part) in [

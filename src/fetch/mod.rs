@@ -16,6 +16,7 @@ mod resolver;
 pub mod special_use;
 
 use std::error::Error;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub use resolver::{Addresses, Resolver};
 const TURN: Duration = Duration::from_secs(2);
 
 /// How this server fetches.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FetchSettings {
     /// From the first step to the last byte.
     pub timeout: Duration,
@@ -63,9 +64,22 @@ pub enum FetchSetupError {
         /// What is wrong.
         why: String,
     },
-    /// The proxy's address makes no sense.
-    #[error("the proxy {0:?} is not an address like http://proxy.example:3128")]
-    Proxy(String),
+    /// The proxy's address makes no sense. Not echoed: it may hold a password.
+    #[error("the proxy's address is not one like http://proxy.example:3128")]
+    Proxy,
+}
+
+/// Without the proxy's address, which may hold a password.
+impl fmt::Debug for FetchSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchSettings")
+            .field("timeout", &self.timeout)
+            .field("at_once", &self.at_once)
+            .field("proxy", &self.proxy.is_some())
+            .field("ca_file", &self.ca_file)
+            .field("allowed_networks", &self.allowed_networks)
+            .finish()
+    }
 }
 
 /// What came.
@@ -107,7 +121,7 @@ impl Fetcher {
             .user_agent(concat!("Portcullis/", env!("CARGO_PKG_VERSION")));
         builder = match &settings.proxy {
             // The proxy is the operator's own choice, wherever it is; names behind it are judged before it is asked.
-            Some(proxy) => builder.proxy(Proxy::all(proxy).map_err(|_| FetchSetupError::Proxy(proxy.clone()))?),
+            Some(proxy) => builder.proxy(Proxy::all(proxy).map_err(|_| FetchSetupError::Proxy)?),
             None => builder.dns_resolver(Arc::clone(&judge)),
         };
         if let Some(path) = &settings.ca_file {
