@@ -14,6 +14,9 @@ use crate::doctor::{Options, Outcome, Target, examine, fetch_documents, trials_j
 use crate::fetch::Resolver;
 use crate::model::time::Clock;
 
+/// `--fetch` without an address.
+const ALL_KNOWN: &str = "all";
+
 /// What to examine, and how.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -24,8 +27,8 @@ pub(super) struct Arguments {
     attempt: Option<String>,
     /// Try instead, on the server's machine and with its configuration, whether the metadata document at this URL can be
     /// fetched; without a URL those of all known clients
-    #[arg(long, value_name = "URL", num_args = 0..=1, conflicts_with_all = ["url", "attempt", "assume_public", "register", "ca_file", "proxy"])]
-    fetch: Option<Option<String>>,
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = ALL_KNOWN, conflicts_with_all = ["url", "attempt", "assume_public", "register", "ca_file", "proxy"])]
+    fetch: Option<String>,
     /// Skip the judgement whether the internet can reach the address: for split DNS and for trials
     #[arg(long)]
     assume_public: bool,
@@ -48,7 +51,8 @@ pub(super) async fn run(
         return attempts::tell(&config()?, attempt, arguments.json).await.map(|()| ExitCode::SUCCESS);
     }
     if let Some(url) = &arguments.fetch {
-        return fetch(&config()?, url.as_deref(), arguments.json).await;
+        let url = Some(url.as_str()).filter(|url| *url != ALL_KNOWN);
+        return fetch(&config()?, url, arguments.json).await;
     }
     // Who names an address needs no configuration: the deployment may be elsewhere.
     let url = match arguments.url {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::sight::shortened;
-use crate::clients::profile::Profiles;
+use crate::clients::profile::{Profile, Profiles};
 use crate::clients::{Directory, Unresolved};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
@@ -43,8 +43,7 @@ pub async fn fetch_documents(
     let known = profiles.iter().filter_map(|profile| Some((profile.identities().next()?.to_owned(), profile.label())));
     let asked: Vec<(String, String)> = match url {
         Some(url) => {
-            let name =
-                profiles.of_identity(&ClientId::new(url)).map_or("a client".to_owned(), |profile| profile.label());
+            let name = profiles.of_identity(&ClientId::new(url)).map_or("a client".to_owned(), Profile::label);
             vec![(url.to_owned(), name)]
         }
         None => known.collect(),
