@@ -24,7 +24,8 @@ async fn story_when(server: &TestServer, id: &str, done: impl Fn(&Story) -> bool
     let profiles = Profiles::embedded().unwrap();
     let begun = Instant::now();
     loop {
-        let story = explain(server.app.store(), &profiles, &attempt, server.now()).await.unwrap();
+        // A connection that an outage cut may fail once more before it is replaced.
+        let story = explain(server.app.store(), &profiles, &attempt, server.now()).await.unwrap_or_default();
         match story {
             Some(story) if done(&story) => return story,
             story if begun.elapsed() > Duration::from_secs(20) => panic!("{id}: {:?}", story.map(|own| own.text())),
@@ -274,8 +275,9 @@ on_both_databases! {
         for _ in 0..30 {
             assert_eq!(http.post(&address).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
         }
-        assert!(client.is_let_in(&tokens.access).await);
-        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        let call = client.call(&tokens.access, "search", json!({ "query": "connect" })).await;
+        assert_eq!(call.status, StatusCode::OK);
+        assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
         outage.end().await;
         let again = answer(http.post(&address).header("user-agent", "afterwards")).await;
         let id = named(&again);
