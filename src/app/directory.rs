@@ -6,11 +6,38 @@ use crate::config::{Config, DocumentsPolicy};
 use crate::fetch::{FetchSettings, Fetcher, Resolver};
 use crate::oauth::client::RegistrationRules;
 use crate::oauth::document::DocumentRules;
+use crate::oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
 
 use super::BuildError;
 
 /// How many documents and key sets are fetched at once.
 const AT_ONCE: usize = 16;
+
+/// Every scope that there is, without the built-in one.
+pub(super) fn described(config: &Config) -> Result<Scope, InvalidScopeToken> {
+    config.scopes.describe.keys().map(|text| ScopeToken::parse(text)).collect()
+}
+
+/// What clients may ask for, however they make themselves known.
+pub(super) fn rules(config: &Config) -> Result<RegistrationRules, InvalidScopeToken> {
+    let refresh = config.tokens.refresh;
+    Ok(RegistrationRules {
+        auth_methods: config.registration.auth_methods.clone(),
+        grant_types: if refresh { vec!["authorization_code", "refresh_token"] } else { vec!["authorization_code"] },
+        scope: described(config)?.with(ScopeToken::parse(OFFLINE_ACCESS)?),
+        known_schemes: config.registration.private_use_schemes.clone(),
+        allowed_ports: config.documents.allowed_ports.clone(),
+    })
+}
+
+/// The directory alone, without a database: for trying out whether documents can be fetched from this machine.
+///
+/// # Errors
+/// When the settings make no sense.
+pub fn alone(config: &Config, resolver: Resolver) -> Result<Directory, BuildError> {
+    let profiles = Profiles::load(config.clients.profiles_file.as_deref())?;
+    directory(config, &rules(config)?, profiles, resolver)
+}
 
 pub(super) fn directory(
     config: &Config,

@@ -5,7 +5,7 @@ pub(crate) mod approve;
 mod assertion;
 pub(crate) mod browser;
 pub(crate) mod client_auth;
-mod directory;
+pub mod directory;
 pub(crate) mod visit;
 
 use std::collections::HashSet;
@@ -35,7 +35,7 @@ use crate::oauth::client::RegistrationRules;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::metadata::{EndpointPaths, Offer};
 use crate::oauth::resource::Resource;
-use crate::oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
+use crate::oauth::scope::{InvalidScopeToken, Scope, ScopeToken};
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;
@@ -155,13 +155,9 @@ impl App {
         let keys = Arc::new(first_keys(&config, &store, &master, &random, clock.now()).await?);
         let issuer = Issuer::from_origin(&config.public_url);
         let resource = Resource::from_canonical(config.resource());
-        let scope = config.scopes.describe.keys().map(|text| ScopeToken::parse(text)).collect::<Result<Scope, _>>()?;
         let default_scope =
             config.scopes.default.iter().map(|text| ScopeToken::parse(text)).collect::<Result<Scope, _>>()?;
-        let refresh = config.tokens.refresh;
-        let grant_types =
-            if refresh { vec!["authorization_code", "refresh_token"] } else { vec!["authorization_code"] };
-        let auth_methods = config.registration.auth_methods.clone();
+        let rules = directory::rules(&config)?;
         let paths = EndpointPaths {
             mcp: config.paths.mcp.clone(),
             authorize: config.paths.authorize.clone(),
@@ -171,20 +167,13 @@ impl App {
             jwks: config.paths.jwks.clone(),
         };
         let offer = Offer {
-            auth_methods: auth_methods.clone(),
-            grant_types: grant_types.clone(),
-            scope: scope.clone(),
+            auth_methods: rules.auth_methods.clone(),
+            grant_types: rules.grant_types.clone(),
+            scope: directory::described(&config)?,
             default_scope,
             signing_alg: config.keys.algorithm.as_str(),
             name: config.name.clone(),
             documents: config.documents.policy != DocumentsPolicy::Off,
-        };
-        let rules = RegistrationRules {
-            auth_methods,
-            grant_types,
-            scope: scope.with(ScopeToken::parse(OFFLINE_ACCESS)?),
-            known_schemes: config.registration.private_use_schemes.clone(),
-            allowed_ports: config.documents.allowed_ports.clone(),
         };
         let profiles = Profiles::load(config.clients.profiles_file.as_deref())?;
         let clients = directory::directory(&config, &rules, profiles.clone(), resolver)?;

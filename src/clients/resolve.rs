@@ -49,6 +49,21 @@ impl Directory {
         self.documents.join(id.as_str(), Box::pin(self.renew(store, id, &url, now))).await
     }
 
+    /// Fetches and judges a document and keeps nothing: whether this client could come, seen from this machine.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn try_out(&self, id: &ClientId, now: Timestamp) -> Result<ClientDocument, Unresolved> {
+        let url = self.permitted(id)?;
+        Ok(self.fetch(&url, now).await?.1)
+    }
+
+    /// Whether there is a copy to go on with when a document can't be had.
+    #[must_use]
+    pub fn has_copy(&self, id: &ClientId) -> bool {
+        self.copies.contains_key(id.as_str())
+    }
+
     /// a lawful URL that the operator's policy lets through.
     fn permitted(&self, id: &ClientId) -> Result<ClientIdUrl, Unresolved> {
         if self.settings.policy == DocumentPolicy::Off {

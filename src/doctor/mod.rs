@@ -7,6 +7,7 @@
 
 mod agents;
 mod certificate;
+mod fetching;
 mod finding;
 mod front;
 mod gather;
@@ -18,6 +19,7 @@ mod sight;
 mod target;
 mod verdict;
 
+pub use fetching::{Outcome, Trial, fetch_documents, trials_json, trials_text};
 pub use finding::{Finding, Hurts, Severity};
 pub use front::Front;
 pub use report::Report;

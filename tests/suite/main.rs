@@ -33,6 +33,7 @@ mod chatgpt;
 mod consent;
 mod discovery;
 mod doctor;
+mod doctor_fetch;
 mod documents;
 mod durability;
 mod fetch;

@@ -1,10 +1,11 @@
 //! The rules: from what was seen to what is wrong. Pure; each names a cause once, so that a fault that shows in many
 //! places is one finding.
 
+mod addresses;
 mod challenge;
 mod cors;
-mod documents;
 mod endpoints;
+mod members;
 mod passage;
 mod reach;
 mod well_known;
@@ -26,7 +27,8 @@ pub(crate) fn judge(seen: &Observations, profiles: &Profiles) -> Vec<Finding> {
     // Without an answer from the server itself there is nothing to say about its answers.
     if seen.first.is_ok() && !reach::is_server_away(seen) {
         findings.extend(well_known::judge(seen));
-        findings.extend(documents::judge(seen, profiles));
+        findings.extend(addresses::judge(seen));
+        findings.extend(members::judge(seen, profiles));
         findings.extend(challenge::judge(seen));
         findings.extend(cors::judge(seen));
         findings.extend(endpoints::judge(seen));

@@ -1,6 +1,6 @@
 //! Name, connection, certificate, address, clock.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use time::PrimitiveDateTime;
 use time::macros::format_description;
@@ -10,6 +10,7 @@ use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::Observations;
 use crate::doctor::sight::{Answer, Missed, Sight, in_words};
+use crate::fetch::special_use::special_use;
 
 /// Certificates are renewed a month ahead; one with less than this left is being forgotten.
 const RENEW_DAYS: i64 = 14;
@@ -216,69 +217,14 @@ fn http_date(text: &str) -> Option<i64> {
     Some(PrimitiveDateTime::parse(text, format).ok()?.assume_utc().unix_timestamp())
 }
 
-/// Whether an address is anybody's on the internet: none of the special-use blocks of RFC 6890.
+/// Whether an address is anybody's on the internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = match address.octets() {
-        [0 | 10 | 127 | 240..=255, ..]
-        | [169, 254, ..]
-        | [192, 168, ..]
-        | [192, 0, 0 | 2, _]
-        | [198, 18 | 19, ..]
-        | [198, 51, 100, _]
-        | [203, 0, 113, _] => true,
-        [100, second, ..] => second & 0xc0 == 64,
-        [172, second, ..] => second & 0xf0 == 16,
-        _ => address.is_multicast(),
-    };
-    !special
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Of the whole space only 2000::/3 is given out; 2001:db8::/32 in it is for examples.
-    let [first, second, ..] = address.segments();
-    first & 0xe000 == 0x2000 && !(first == 0x2001 && second == 0x0db8)
+    special_use(address).is_none()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{http_date, is_public};
-
-    /// RFC 6890.
-    #[test]
-    fn special_addresses_are_not_public() {
-        for text in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "172.31.255.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "192.0.2.1",
-            "198.51.100.7",
-            "203.0.113.9",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "fe80::1",
-            "fd00::1",
-            "2001:db8::1",
-            "::ffff:10.0.0.1",
-        ] {
-            assert!(!is_public(text.parse().unwrap()), "{text}");
-        }
-        for text in ["1.1.1.1", "172.32.0.1", "100.128.0.1", "160.79.104.1", "2606:4700::1111", "::ffff:1.1.1.1"] {
-            assert!(is_public(text.parse().unwrap()), "{text}");
-        }
-    }
+    use super::http_date;
 
     #[test]
     fn the_date_header_is_read() {

@@ -318,7 +318,7 @@ fn each_fault_on_the_way_has_its_name() {
 #[test]
 fn findings_are_whole() {
     let profiles = Profiles::embedded().unwrap();
-    let exist = [super::IN_BROWSERS, super::documents::FORGIVE_A_SLASH, super::documents::EXACT_RESOURCE].concat();
+    let exist = [super::IN_BROWSERS, super::addresses::FORGIVE_A_SLASH, super::addresses::EXACT_RESOURCE].concat();
     for id in exist.iter().chain(&["chatgpt", "claude", "codex", "vscode"]) {
         assert!(profiles.by_id(id).is_some(), "{id}");
     }
