@@ -13,6 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use portcullis::app::App;
 use portcullis::config::Config;
 use portcullis::crypto::random::Random;
+use portcullis::fetch::Resolver;
 use portcullis::model::time::Clock;
 use portcullis::store::Store;
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,7 @@ async fn unprotected(database_url: &str, sub: &str, public_url: &str) -> Router 
     let config = Config::load(None, process::settings(database_url, public_url)).unwrap();
     let database = &config.database;
     let store = Store::connect(&database.url, database.max_connections, database.acquire_timeout).await.unwrap();
-    let app = App::build(config, store, Clock::system(), Random::system()).await.unwrap();
+    let app = App::build(config, store, Clock::system(), Random::system(), Resolver::system()).await.unwrap();
     portcullis::server::unprotected_mcp(&app, sub)
 }
 

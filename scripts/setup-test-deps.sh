@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need on a bare Debian, as root or by sudo: PostgreSQL's server programs,
-# Chromium, Node.js with npm, Python's venv, openssl; then the pinned clients of tests/clients.
+# Chromium, Caddy, Node.js with npm, Python's venv, openssl; then the pinned clients of tests/clients.
 # Quiet, and quick when everything is there already.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,6 +18,7 @@ packages=
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
 has psql || packages="$packages postgresql-client"
 has chromium || has chromium-browser || packages="$packages chromium"
+has caddy || packages="$packages caddy"
 has node || packages="$packages nodejs"
 has npm || packages="$packages npm"
 has openssl || packages="$packages openssl"
@@ -26,7 +27,7 @@ python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages="$packages pytho
 
 if [ -n "$packages" ]; then
   log=$(mktemp)
-  # Debian's package of the server would start one of its own, which no test wants.
+  # Debian's packages of PostgreSQL and Caddy would each start a server of their own, which no test wants.
   if ! {
     as_root apt-get update -qq &&
       as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $packages

@@ -45,15 +45,18 @@ pub struct Config {
     pub sessions: Sessions,
     pub passwords: Passwords,
     pub registration: Registration,
+    pub documents: Documents,
     pub pkce: Pkce,
     pub consent: Consent,
     pub paths: Paths,
     pub scopes: Scopes,
     pub tools: Tools,
+    pub clients: Clients,
     pub docs: Docs,
     pub mcp: Mcp,
     pub api: Api,
     pub limits: Limits,
+    pub attempts: Attempts,
     pub log: Log,
     /// What an administrator should hear at start though it stops nothing.
     pub notices: Vec<String>,
@@ -129,6 +132,33 @@ pub enum RegistrationPolicy {
     Off,
 }
 
+/// `[documents]`
+#[derive(Debug, Clone)]
+pub struct Documents {
+    pub policy: DocumentsPolicy,
+    pub timeout: Duration,
+    pub min_fresh: Duration,
+    pub max_fresh: Duration,
+    pub max_stale: Duration,
+    pub new_per_minute: u32,
+    pub copies_folder: Option<PathBuf>,
+    pub proxy: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub allowed_networks: Vec<IpNet>,
+    /// Never empty.
+    pub allowed_ports: Vec<u16>,
+}
+
+/// Whose metadata documents count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentsPolicy {
+    Open,
+    Known,
+    /// Whole URLs or hosts.
+    List(Vec<String>),
+    Off,
+}
+
 /// `[pkce]`
 #[derive(Debug, Clone)]
 pub struct Pkce {
@@ -184,6 +214,13 @@ pub struct Tool {
     pub scopes: Vec<String>,
 }
 
+/// `[clients]`
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// `None`: the built-in profiles alone.
+    pub profiles_file: Option<PathBuf>,
+}
+
 /// `[docs]`
 #[derive(Debug, Clone)]
 pub struct Docs {
@@ -221,6 +258,14 @@ pub struct Limits {
     pub sign_in_window: Duration,
     pub body_bytes: usize,
     pub mcp_body_bytes: usize,
+}
+
+/// `[attempts]`
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    pub enabled: bool,
+    pub keep: Duration,
+    pub max_events: u32,
 }
 
 /// `[log]`

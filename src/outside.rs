@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Proxy};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy};
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -48,15 +48,31 @@ impl Outside {
     /// # Errors
     /// See [`OutsideError`].
     pub fn client(&self) -> Result<Client, OutsideError> {
-        let mut builder =
-            Client::builder().redirect(Policy::none()).connect_timeout(CONNECT).timeout(PATIENCE).no_proxy();
+        Ok(self.builder()?.build()?)
+    }
+
+    /// The same with a jar for cookies: a person's browser.
+    ///
+    /// # Errors
+    /// See [`OutsideError`].
+    pub fn browser(&self) -> Result<Client, OutsideError> {
+        Ok(self.builder()?.cookie_store(true).build()?)
+    }
+
+    fn builder(&self) -> Result<ClientBuilder, OutsideError> {
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .no_proxy()
+            .tls_info(true);
         if let Some(path) = &self.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(Proxy::all(proxy).map_err(|_| OutsideError::Proxy(proxy.clone()))?);
         }
-        Ok(builder.build()?)
+        Ok(builder)
     }
 }
 

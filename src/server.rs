@@ -7,19 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, Method};
+use axum::extract::State;
+use axum::http::{HeaderName, Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use tokio::net::TcpListener;
+use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::account;
 use crate::api;
 use crate::app::App;
+use crate::attempts::writer;
 use crate::config::Tool;
-use crate::endpoints::{authorize, consent, discovery, document, health, login, logo, register, revoke, setup, token};
-use crate::http::respond::{method_not_allowed, not_found};
+use crate::endpoints::{
+    authorize, consent, discovery, document, health, login, logo, probe, register, revoke, setup, token,
+};
+use crate::http::respond::Rejection;
+use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
 use crate::oauth::metadata::protected_resource_url;
@@ -32,6 +38,8 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long requests under way may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long what was recorded last may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Every path of the server with what serves it.
 pub fn router(app: &App) -> Router {
@@ -43,7 +51,7 @@ pub fn router(app: &App) -> Router {
         .route("/.well-known/{*rest}", any(discovery::unknown))
         .route("/.well-known", any(discovery::unknown));
     for (path, body) in discovery::documents(app) {
-        api = api.route(&path, get(async move || discovery::document(body)));
+        api = api.route(&path, get(async move |visit: Visit, uri: Uri| discovery::document(body, visit, &uri)));
     }
     if let Some(path) = &app.paths.register {
         api = api.merge(both(path, post(register::create).fallback(only_post))).route(
@@ -81,7 +89,11 @@ pub fn router(app: &App) -> Router {
         .with_state(app.clone())
         .merge(protected)
         .merge(root)
-        .layer(cors());
+        .layer(cors())
+        .layer(MapRequestLayer::new({
+            let visits = app.visits.clone();
+            move |request| note_preflight(&visits, request)
+        }));
     // Programs call it, never web pages: no CORS.
     let admin = if app.config.api.enabled { api::router(app) } else { Router::new() };
     Router::new()
@@ -89,11 +101,13 @@ pub fn router(app: &App) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/clients/{id}/logo", get(logo::handle).fallback(other_method))
+        .route("/probe", any(probe::arrived))
+        .route("/probe/stream", get(probe::stream))
         .merge(pages.method_not_allowed_fallback(other_method))
         .merge(admin.method_not_allowed_fallback(other_method))
         .with_state(app.clone())
         .merge(api)
-        .fallback(nothing_here)
+        .fallback_service(any(nothing_here).with_state(app.clone()))
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
 }
 
@@ -109,16 +123,18 @@ fn both<S: Clone + Send + Sync + 'static>(path: &str, handler: MethodRouter<S>) 
     Router::new().route(path, handler.clone()).route(&format!("{path}/"), handler)
 }
 
-async fn only_post() -> Response {
-    method_not_allowed("this endpoint takes POST")
+async fn only_post(State(app): State<App>, visit: Visit) -> Response {
+    app.edge.json("server", &visit, Err(Rejection::WrongMethod("this endpoint takes POST")))
 }
 
-async fn other_method() -> Response {
-    method_not_allowed("this address does not take this method; the Allow header says which it takes")
+async fn other_method(State(app): State<App>, visit: Visit) -> Response {
+    let text = "this address does not take this method; the Allow header says which it takes";
+    app.edge.json("server", &visit, Err(Rejection::WrongMethod(text)))
 }
 
-async fn nothing_here() -> Response {
-    not_found("there is nothing at this address; GET / says what this server is")
+async fn nothing_here(State(app): State<App>, visit: Visit) -> Response {
+    let text = "there is nothing at this address; GET / says what this server is";
+    app.edge.json("server", &visit, Err(Rejection::NotFound(text)))
 }
 
 /// CORS for everything that programs call from a browser page; not for the pages (S-13, B-22). No cookies are
@@ -141,7 +157,7 @@ impl tower_http::catch_panic::ResponseForPanic for PanicAnswer {
 
     fn response_for_panic(&mut self, _: Box<dyn std::any::Any + Send>) -> axum::http::Response<Self::ResponseBody> {
         let failure = crate::http::respond::Failure::Answer("a handler panicked");
-        self.0.edge.json("server", Err(failure.into()))
+        self.0.edge.json("server", &self.0.visits.nobody(), Err(failure.into()))
     }
 }
 
@@ -165,6 +181,7 @@ fn mcp_state(app: &App) -> McpState {
         clock: app.clock.clone(),
         library: app.library.clone(),
         directory: Arc::new(StoreDirectory(app.store.clone())),
+        visits: app.visits.clone(),
     })
 }
 
@@ -200,9 +217,14 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let router = router(&app).into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (finish, finished) = tokio::sync::watch::channel(false);
     let poller = tokio::spawn(every(POLL_EVERY, stopped.clone(), app.clone(), |app| async move { app.poll().await }));
     let sweeper =
         tokio::spawn(every(SWEEP_EVERY, stopped.clone(), app.clone(), |app| async move { app.sweep().await }));
+    // It is told to stop last: the requests that end now are recorded too.
+    let writer = app
+        .take_inbox()
+        .map(|inbox| tokio::spawn(writer::run(app.store.clone(), app.visits.recorder.clone(), inbox, finished)));
     let signal = async move {
         shutdown.await;
         let _ = stop.send(true);
@@ -217,6 +239,12 @@ pub async fn serve(
         }
     };
     let _ = tokio::join!(poller, sweeper);
+    let _ = finish.send(true);
+    if let Some(writer) = writer
+        && tokio::time::timeout(LAST_WORDS, writer).await.is_err()
+    {
+        tracing::warn!("the last steps of attempts to connect could not be recorded in time");
+    }
     app.store().close().await;
     outcome
 }

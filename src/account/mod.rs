@@ -10,6 +10,8 @@ use crate::app::browser::{self, ago, check_form, destination, signed_in};
 use crate::http::body;
 use crate::http::page::{Account, Connection, Landing, Page};
 use crate::http::respond::{PageRejection, Rejection, see_other};
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::id::GrantId;
 use crate::oauth::redirect_uri::RedirectUri;
 
@@ -17,7 +19,7 @@ use crate::oauth::redirect_uri::RedirectUri;
 const PURPOSE: &str = "account";
 
 /// `GET /`: what this is and how to connect to it.
-pub(crate) async fn landing(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn landing(State(app): State<App>, visit: Visit, headers: HeaderMap) -> Response {
     let outcome = async {
         let visitor = signed_in(&app, &headers, app.clock.now()).await?;
         let page = Landing {
@@ -30,13 +32,13 @@ pub(crate) async fn landing(State(app): State<App>, headers: HeaderMap) -> Respo
         };
         Ok(Page(StatusCode::OK, page).into_response())
     };
-    app.edge.page("landing", outcome.await)
+    app.edge.page("landing", &visit, outcome.await)
 }
 
 /// `GET` the account page.
-pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn show(State(app): State<App>, visit: Visit, headers: HeaderMap) -> Response {
     let outcome = account(&app, &headers).await;
-    app.edge.page("account", outcome)
+    app.edge.page("account", &visit, outcome)
 }
 
 async fn account(app: &App, headers: &HeaderMap) -> Result<Response, PageRejection> {
@@ -71,16 +73,22 @@ async fn account(app: &App, headers: &HeaderMap) -> Result<Response, PageRejecti
 /// `POST`: end a connection.
 pub(crate) async fn disconnect(
     State(app): State<App>,
+    mut visit: Visit,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     // A path that is no text names no connection.
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    let outcome = disconnected(&app, &GrantId::new(id), request).await;
-    app.edge.page("account", outcome)
+    let outcome = disconnected(&app, &mut visit, &GrantId::new(id), request).await;
+    app.edge.page("account", &visit, outcome)
 }
 
-async fn disconnected(app: &App, grant: &GrantId, request: Request) -> Result<Response, PageRejection> {
+async fn disconnected(
+    app: &App,
+    visit: &mut Visit,
+    grant: &GrantId,
+    request: Request,
+) -> Result<Response, PageRejection> {
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
     let Some(visitor) = signed_in(app, &parts.headers, now).await? else {
@@ -90,13 +98,17 @@ async fn disconnected(app: &App, grant: &GrantId, request: Request) -> Result<Re
     check_form(app, Some(&visitor.hash), PURPOSE, form.first("csrf").unwrap_or_default())?;
     let ended = app.store.disconnect(&visitor.session.user.id, grant, now).await?;
     tracing::info!(user = %visitor.session.user.id, %grant, ended, "disconnected");
+    if ended {
+        visit.is_about(grant);
+        visit.done_with(Stage::Revoke, "the person disconnected it");
+    }
     Ok(see_other(&app.config.paths.account)?)
 }
 
 /// `POST`: sign out of this browser.
-pub(crate) async fn logout(State(app): State<App>, request: Request) -> Response {
+pub(crate) async fn logout(State(app): State<App>, visit: Visit, request: Request) -> Response {
     let outcome = logged_out(&app, request).await;
-    app.edge.page("account", outcome)
+    app.edge.page("account", &visit, outcome)
 }
 
 async fn logged_out(app: &App, request: Request) -> Result<Response, PageRejection> {

@@ -4,12 +4,12 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::answer::{Denied, Error};
 use crate::app::App;
 use crate::http::address::Network;
-use crate::http::respond::{Rejection, json};
+use crate::http::respond::{json, retry_after, status_of};
 use crate::model::api_token::{ApiScope, ApiScopes, ApiToken};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
@@ -59,7 +59,12 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
             if let Some(limits) = &app.limits
                 && let Err(wait) = limits.api_failures.check(network)
             {
-                return app.edge.json("api", Err(Rejection::TooMany { wait }));
+                let seconds = wait.as_secs().saturating_add(1);
+                let text = format!("too many wrong tokens; try again in {seconds} seconds");
+                let mut response =
+                    formed(&app, Denied::Refused(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", text));
+                retry_after(&mut response, seconds);
+                return response;
             }
             tracing::warn!(%network, "admin API: a token was refused");
             let challenge = HeaderValue::from_static("Bearer realm=\"admin API\"");
@@ -98,14 +103,25 @@ async fn caller(app: &App, headers: &HeaderMap, scope: ApiScope) -> Result<Calle
     Ok(Caller { name, scopes, expires_at })
 }
 
+/// Gives a refusal or a failure its form, and the log its line.
 fn formed(app: &App, denied: Denied) -> Response {
-    match denied {
-        Denied::Failed(failure) => app.edge.failed_json("api", &failure),
-        Denied::Refused(status, code, text) => {
-            let reference = app.random.reference();
-            tracing::info!(endpoint = "api", reference, error = code, description = text, "refused");
-            let body = Error { error: code, error_description: text, reference: Some(reference) };
-            json(status, &body).unwrap_or_else(|failure| app.edge.failed_json("api", &failure))
+    let reference = app.random.reference();
+    let (status, code, text, wait) = match denied {
+        Denied::Failed(failure) => {
+            tracing::error!(endpoint = "api", reference, error = %failure, "failed");
+            let (status, code) = status_of(&failure);
+            (status, code, format!("this server has a problem; try again; reference {reference}"), Some(5))
         }
+        Denied::Refused(status, code, text) => {
+            tracing::info!(endpoint = "api", reference, error = code, description = text, "refused");
+            (status, code, text, None)
+        }
+    };
+    let body = Error { error: code, error_description: text, reference: Some(reference) };
+    // Three texts can always be written; without a body the status still says it.
+    let mut response = json(status, &body).unwrap_or_else(|_| status.into_response());
+    if let Some(seconds) = wait {
+        retry_after(&mut response, seconds);
     }
+    response
 }

@@ -168,7 +168,7 @@ macro_rules! client_body {
             #[serde(default)]
             #[schema(value_type = Option<String>)]
             pub(super) name: Change<String>,
-            /// What it is for; only administrators see it.
+            /// What it is for; people read it when they are asked.
             #[serde(default)]
             #[schema(value_type = Option<String>)]
             pub(super) description: Change<String>,

@@ -27,7 +27,7 @@ impl App {
         let offline = self.rules.scope.iter().filter(|token| token.as_str() == OFFLINE_ACCESS).cloned();
         let offline: Scope = offline.filter(|_| authorization.request.offline && lifetimes.refresh).collect();
         let grant = Grant {
-            id: self.random.grant_id(),
+            id: self.random.grant_id(&authorization.id.attempt().unwrap_or_else(|| self.random.attempt_id())),
             user_id: session.user.id.clone(),
             client_id: authorization.client_id.clone(),
             scope: scope.union(&offline),

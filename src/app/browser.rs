@@ -5,6 +5,7 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::http::respond::{Failure, PageRejection, Trouble, see_other, with_cookie};
+use crate::http::visit::Visit;
 use crate::model::authorization::Authorization;
 use crate::model::id::AuthorizationId;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
@@ -93,13 +94,18 @@ pub(crate) fn check_form(
 /// very browser: otherwise one person could finish what another began (B-15, B-16).
 pub(crate) async fn authorization(
     app: &App,
+    visit: &mut Visit,
     headers: &HeaderMap,
     id: Option<&str>,
     now: Timestamp,
 ) -> Result<Authorization, PageRejection> {
     let id = AuthorizationId::new(id.unwrap_or_default());
-    let found = app.store.find_authorization(&id).await?.filter(|found| found.expires_at > now);
-    let Some(found) = found else {
+    let found = app.store.find_authorization(&id).await?;
+    // Only what is stored is believed: a made-up id must not write into somebody else's attempt.
+    if let Some(found) = &found {
+        visit.continues(&found.id, &found.client_id);
+    }
+    let Some(found) = found.filter(|found| found.expires_at > now) else {
         return Err(Trouble {
             status: StatusCode::BAD_REQUEST,
             title: "This request has expired".to_owned(),

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::App;
+use super::{App, assertion};
 use crate::http::respond::Rejection;
 use crate::model::client::Client;
 use crate::model::id::ClientId;
@@ -22,6 +22,8 @@ struct Credentials {
     client_id: Option<String>,
     /// The secret as it came, and as it reads when it was percent-encoded (RFC 6749 §2.3.1): clients do both.
     secrets: Vec<Secret>,
+    /// An assertion (RFC 7523 §2.2).
+    assertion: Option<String>,
 }
 
 /// Authenticates the client of a request. `owner` is the client that the request's token belongs to, if
@@ -64,11 +66,11 @@ pub(crate) async fn authenticate(
     }
     let accepted = &client.metadata.auth_methods;
     if !accepted.contains(&credentials.method) {
-        let names = accepted.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" or ");
+        let ways = accepted.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" or ");
         let text = if client.metadata.is_public() && !credentials.secrets.is_empty() {
             "this client registered as public (none); send client_id without a secret".to_owned()
         } else {
-            format!("this client registered {names}; authenticate that way")
+            format!("this client registered {ways}; authenticate that way")
         };
         return Err(refuse(&text, format!("client {client_id} came with {}", credentials.method.as_str())));
     }
@@ -78,17 +80,30 @@ pub(crate) async fn authenticate(
             let right = named && credentials.secrets.iter().any(|secret| client.secrets.accept(&secret.hash(), now));
             if right { Ok(client) } else { Err(refuse("the client secret is wrong", format!("client {client_id}"))) }
         }
-        AuthMethod::PrivateKeyJwt => Err(refuse("client_assertion is missing", format!("client {client_id}"))),
+        AuthMethod::PrivateKeyJwt => {
+            let assertion = credentials.assertion.as_deref().unwrap_or_default();
+            match assertion::judge(app, &client, assertion, now).await? {
+                Ok(()) => Ok(client),
+                Err(refusal) => Err(refusal.into()),
+            }
+        }
     }
 }
 
 fn credentials(headers: &HeaderMap, params: &Params) -> Result<Credentials, Rejection> {
     let (body_id, body_secret) = (params.one("client_id")?, params.one("client_secret")?);
-    if params.one("client_assertion")?.is_some() {
-        return Err(Refusal::invalid_client(
-            "client_assertion is not offered; see token_endpoint_auth_methods_supported",
-        )
-        .into());
+    if let Some((assertion, client_id)) = assertion::presented(params)? {
+        // one way of authenticating at a time.
+        if body_secret.is_some() || headers.contains_key(header::AUTHORIZATION) {
+            return Err(Refusal::invalid_request(
+                "the client authenticates twice: use client_assertion alone, or none of it",
+            )
+            .into());
+        }
+        // client_id may be left out; a wrong one is found when the assertion is judged.
+        let client_id = Some(body_id.map_or(client_id, str::to_owned));
+        let method = AuthMethod::PrivateKeyJwt;
+        return Ok(Credentials { method, client_id, secrets: Vec::new(), assertion: Some(assertion) });
     }
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
@@ -97,6 +112,7 @@ fn credentials(headers: &HeaderMap, params: &Params) -> Result<Credentials, Reje
             method,
             client_id: body_id.map(str::to_owned),
             secrets: body_secret.map(Secret::presented).into_iter().collect(),
+            assertion: None,
         });
     };
     if values.next().is_some() {
@@ -132,11 +148,11 @@ fn credentials(headers: &HeaderMap, params: &Params) -> Result<Credentials, Reje
     if raw_secret.is_empty() {
         let method = if body_secret.is_some() { AuthMethod::ClientSecretPost } else { AuthMethod::None };
         let secrets = body_secret.map(Secret::presented).into_iter().collect();
-        return Ok(Credentials { method, client_id: Some(id), secrets });
+        return Ok(Credentials { method, client_id: Some(id), secrets, assertion: None });
     }
     let mut secrets = vec![Secret::presented(raw_secret)];
     secrets.extend(form_decoded(raw_secret).filter(|decoded| decoded != raw_secret).map(Secret::presented));
-    Ok(Credentials { method: AuthMethod::ClientSecretBasic, client_id: Some(id), secrets })
+    Ok(Credentials { method: AuthMethod::ClientSecretBasic, client_id: Some(id), secrets, assertion: None })
 }
 
 /// The text as `application/x-www-form-urlencoded` reads it, if it can be read so.

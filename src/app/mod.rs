@@ -2,24 +2,31 @@
 //! them do: recognising a browser, authenticating a client, recording an approval.
 
 pub(crate) mod approve;
+mod assertion;
 pub(crate) mod browser;
 pub(crate) mod client_auth;
+mod directory;
+pub(crate) mod visit;
 
 use std::collections::HashSet;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::clients::profile::Profiles;
-use crate::config::{Config, MAX_ACCESS_TTL, RegistrationPolicy};
+use crate::attempts::recorder::{self, Inbox, Recorder};
+use crate::clients::profile::{Profiles, ProfilesError};
+use crate::clients::{CopiesError, Directory};
+use crate::config::{Config, DocumentsPolicy, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
 use crate::crypto::keys::{self, KeyError, KeyRing};
 use crate::crypto::master::MasterKey;
 use crate::crypto::password::{HashingFailed, Passwords};
 use crate::crypto::random::Random;
+use crate::fetch::{FetchSetupError, Resolver};
 use crate::http::cookie::Cookies;
 use crate::http::limit::Limit;
 use crate::http::respond::Edge;
+use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
 use crate::model::client::Client;
 use crate::model::key::StoredKey;
@@ -55,10 +62,13 @@ pub struct Parts {
     pub(crate) offer: Offer,
     pub(crate) rules: RegistrationRules,
     pub(crate) profiles: Profiles,
+    pub(crate) clients: Directory,
     pub(crate) library: Library,
     pub(crate) cookies: Cookies,
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
+    pub(crate) visits: Visits,
+    inbox: std::sync::Mutex<Option<Inbox>>,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -69,6 +79,7 @@ pub(crate) struct Limits {
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
     pub(crate) api_failures: Limit,
+    pub(crate) probe: Limit,
 }
 
 /// How long one client's tokens live.
@@ -99,9 +110,15 @@ pub enum BuildError {
     /// The document folder can't be read.
     #[error("the documents can't be read: {0}")]
     Library(#[from] LibraryError),
-    /// The embedded client profiles are broken.
-    #[error("the client profiles can't be read: {0}")]
-    Profiles(#[from] toml::de::Error),
+    /// The client profiles can't be used.
+    #[error(transparent)]
+    Profiles(#[from] ProfilesError),
+    /// Nothing can be fetched with the settings under `[documents]`.
+    #[error("the settings under [documents] can't be used: {0}")]
+    Fetch(#[from] FetchSetupError),
+    /// The operator's copies of documents can't be read.
+    #[error(transparent)]
+    Copies(#[from] CopiesError),
     /// There is no master key.
     #[error("there is no master key")]
     NoMasterKey,
@@ -127,7 +144,13 @@ impl App {
     ///
     /// # Errors
     /// See [`BuildError`].
-    pub async fn build(config: Config, store: Store, clock: Clock, random: Random) -> Result<Self, BuildError> {
+    pub async fn build(
+        config: Config,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        resolver: Resolver,
+    ) -> Result<Self, BuildError> {
         let master = MasterKey::new(&config.keys.master_key.ok_or(BuildError::NoMasterKey)?);
         let keys = Arc::new(first_keys(&config, &store, &master, &random, clock.now()).await?);
         let issuer = Issuer::from_origin(&config.public_url);
@@ -154,13 +177,17 @@ impl App {
             default_scope,
             signing_alg: config.keys.algorithm.as_str(),
             name: config.name.clone(),
+            documents: config.documents.policy != DocumentsPolicy::Off,
         };
         let rules = RegistrationRules {
             auth_methods,
             grant_types,
             scope: scope.with(ScopeToken::parse(OFFLINE_ACCESS)?),
             known_schemes: config.registration.private_use_schemes.clone(),
+            allowed_ports: config.documents.allowed_ports.clone(),
         };
+        let profiles = Profiles::load(config.clients.profiles_file.as_deref())?;
+        let clients = directory::directory(&config, &rules, profiles.clone(), resolver)?;
         let mint = Mint { keys: Arc::clone(&keys), issuer: issuer.clone(), random: random.clone() };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
@@ -170,11 +197,25 @@ impl App {
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
             api_failures: Limit::new(config.limits.api_failures_per_minute, None),
+            probe: Limit::new(config.limits.authorize_per_minute, None),
         });
+        let (recorder, inbox) = if config.attempts.enabled {
+            let (recorder, inbox) = recorder::open();
+            (recorder, Some(inbox))
+        } else {
+            (Recorder::off(), None)
+        };
+        let visits = Visits {
+            key: master.attempts(),
+            clock: clock.clone(),
+            recorder,
+            trusted_proxies: config.limits.trusted_proxies.clone().into(),
+        };
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),
             edge: Edge { service: config.name.clone(), random: random.clone() },
-            profiles: Profiles::embedded()?,
+            profiles,
+            clients,
             revocations: Arc::new(Revocations::new()),
             config,
             store,
@@ -191,6 +232,8 @@ impl App {
             rules,
             library,
             limits,
+            visits,
+            inbox: std::sync::Mutex::new(inbox),
             polling: tokio::sync::Mutex::new(()),
         }));
         app.poll().await?;
@@ -249,14 +292,24 @@ impl App {
                 tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
             }
         }
+        let attempts = &self.config.attempts;
+        let most = i64::from(attempts.max_events);
+        rows += self.store.sweep_attempts(now.minus(attempts.keep), most, most / 10).await?;
+        self.visits.recorder.sweep();
         if let Some(limits) = &self.limits {
             limits.register.sweep();
             limits.authorize.sweep();
             limits.token.sweep();
             limits.api_failures.sweep();
+            limits.probe.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())
+    }
+
+    /// What was recorded and is to be written: for the one task that writes it.
+    pub(crate) fn take_inbox(&self) -> Option<Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How long this client's tokens live: as its administrator says, else as the settings say.

@@ -1,11 +1,15 @@
 //! The command line: what each subcommand does lives in its own file.
 
+mod attempts;
 mod clients;
 mod config;
+mod doctor;
 mod health;
 mod keys;
 mod logging;
+mod outside;
 mod serve;
+mod simulate;
 mod tokens;
 mod users;
 
@@ -53,9 +57,19 @@ enum Command {
     /// Signing keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
+    /// What was recorded of attempts to connect
+    #[command(subcommand)]
+    Attempts(attempts::Command),
+    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect; or tell
+    /// what became of one attempt
+    ///
+    /// Exit code: 0 all clients will connect, 1 at least one won't, 2 nothing could be looked at.
+    Doctor(doctor::Arguments),
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Play a known client against a deployment, from the first call to the revocation, and say where it would stop
+    Simulate(simulate::Arguments),
     /// Ask the running server on this machine whether it is ready: for container health checks
     Health,
 }
@@ -113,6 +127,9 @@ enum CliError {
     Write { path: PathBuf, source: std::io::Error },
     #[error("{address} can't be listened on: {source}; is another server running there? Set listen to another address")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    /// A look from outside that found nothing to look at.
+    #[error("{0}")]
+    CannotBegin(String),
     #[error("serving failed: {0}")]
     Serve(std::io::Error),
     #[error("{0}")]
@@ -128,29 +145,34 @@ pub fn run() -> ExitCode {
         Err(error) => return fail(&CliError::Other(format!("the runtime can't start: {error}"))),
     };
     match runtime.block_on(dispatch(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&error),
     }
 }
 
-async fn dispatch(arguments: Arguments) -> Result<(), CliError> {
-    if let Some(Command::Keys(keys::Command::Master)) = &arguments.command {
-        return keys::print_master();
-    }
-    let config = load(arguments.config)?;
+/// A command's end: most have but one good one.
+async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
+    let file = arguments.config;
+    // Not all commands need a configuration.
+    let config = || load(file);
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config).await,
+        Command::Serve => serve::run(config()?).await,
         Command::Migrate => {
-            let store = open(&config).await?;
+            let store = open(&config()?).await?;
             say(&format!("The {} database is up to date.", store.engine()))
         }
-        Command::User(command) => users::run(&config, command).await,
-        Command::Client(command) => clients::run(&config, command).await,
-        Command::Token(command) => tokens::run(&config, command).await,
-        Command::Keys(command) => keys::run(config, command).await,
-        Command::Config(command) => config::run(&config, &command),
-        Command::Health => health::run(&config).await,
-    }
+        Command::User(command) => users::run(&config()?, command).await,
+        Command::Client(command) => clients::run(&config()?, command).await,
+        Command::Token(command) => tokens::run(&config()?, command).await,
+        Command::Keys(keys::Command::Master) => keys::print_master(),
+        Command::Keys(command) => keys::run(config()?, command).await,
+        Command::Attempts(command) => attempts::run(&config()?, command).await,
+        Command::Doctor(own) => return doctor::run(own, config).await,
+        Command::Config(command) => config::run(&config()?, &command),
+        Command::Simulate(own) => return simulate::run(own).await,
+        Command::Health => health::run(&config()?).await,
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn load(file: Option<PathBuf>) -> Result<Config, CliError> {
@@ -195,5 +217,6 @@ fn say(text: &str) -> Result<(), CliError> {
 
 fn fail(error: &CliError) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "portcullis: {error}");
-    ExitCode::FAILURE
+    // Scripts tell "the deployment is not right" from "it was not even looked at".
+    if matches!(error, CliError::CannotBegin(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

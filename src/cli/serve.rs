@@ -8,6 +8,7 @@ use super::{CliError, logging, open, say, with_master_key};
 use crate::app::App;
 use crate::config::Config;
 use crate::crypto::random::Random;
+use crate::fetch::Resolver;
 use crate::model::secret::SecretKind;
 use crate::model::time::Clock;
 use crate::server;
@@ -26,7 +27,7 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
     }
     let store = open(&config).await?;
     let (clock, random) = (Clock::system(), Random::system());
-    let app = App::build(config.clone(), store, clock.clone(), random.clone()).await?;
+    let app = App::build(config.clone(), store, clock.clone(), random.clone(), Resolver::system()).await?;
     let listener =
         TcpListener::bind(config.listen).await.map_err(|source| CliError::Listen { address: config.listen, source })?;
     tracing::info!(listen = %config.listen, public_url = config.origin(), database = app.store().engine(), "serving");

@@ -3,6 +3,9 @@
 //! Two facts verify: an answer that goes to a vendor's own server, and a metadata document at a vendor's URL. Names,
 //! loopback addresses, user agents and networks are hints that pick the right advice.
 
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -68,8 +71,39 @@ pub struct Profile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profiles {
-    #[serde(rename = "profile")]
+    #[serde(default, rename = "profile")]
     profiles: Vec<Profile>,
+    /// In an operator's file: ids of built-in profiles that don't hold.
+    #[serde(default)]
+    without: Vec<String>,
+}
+
+/// Why profiles can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfilesError {
+    /// A file breaks the form.
+    #[error("the client profiles{} can't be read: {why}", .path.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default())]
+    Form {
+        /// Which file; the built-in one if none.
+        path: Option<PathBuf>,
+        /// Where and how.
+        why: String,
+    },
+    /// A profile names something that can prove nothing.
+    #[error("the client profile {id:?} names {what} {text:?}, which {why}")]
+    Unfit {
+        /// The profile.
+        id: String,
+        /// What kind of thing.
+        what: &'static str,
+        /// It.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An id is there twice, or one is taken away that isn't there.
+    #[error("the client profile {0:?} is named twice, or is taken away though it isn't there")]
+    Id(String),
 }
 
 impl Profile {
@@ -92,6 +126,26 @@ impl Profile {
     /// The URLs of its metadata documents that are known whole, the usual one first.
     pub fn identities(&self) -> impl Iterator<Item = &str> {
         self.identities.iter().map(String::as_str)
+    }
+
+    /// What verifies must be an https URL with a host and a path of its own: a beginning that stops inside the host
+    /// name would verify other people's hosts.
+    fn check(&self) -> Result<(), ProfilesError> {
+        let refuse =
+            |what, text: &str, why| ProfilesError::Unfit { id: self.id.clone(), what, text: text.to_owned(), why };
+        let proofs = [("callback", &self.callbacks), ("identity", &self.identities)];
+        for (what, text) in proofs.into_iter().flat_map(|(what, all)| all.iter().map(move |text| (what, text))) {
+            if !text.strip_prefix("https://").is_some_and(|rest| rest.contains('/')) {
+                return Err(refuse(what, text, "is not an https URL with a path"));
+            }
+        }
+        let beginnings = [("callback prefix", &self.callback_prefixes), ("identity prefix", &self.identity_prefixes)];
+        for (what, text) in beginnings.into_iter().flat_map(|(what, all)| all.iter().map(move |text| (what, text))) {
+            if !text.strip_prefix("https://").is_some_and(|rest| rest.contains('/') && rest.ends_with('/')) {
+                return Err(refuse(what, text, "is not an https URL that ends with a slash"));
+            }
+        }
+        Ok(())
     }
 
     fn owns_callback(&self, text: &str) -> bool {
@@ -121,16 +175,47 @@ impl Profiles {
     ///
     /// # Errors
     /// When the embedded file is broken, which a test rules out.
-    pub fn embedded() -> Result<Self, toml::de::Error> {
-        Self::parse(include_str!("profiles.toml"))
+    pub fn embedded() -> Result<Self, ProfilesError> {
+        Self::load(None)
     }
 
-    /// Reads profiles from text in the form of `profiles.toml`.
+    /// The built-in profiles with an operator's file on top: a known id is replaced, others are added.
     ///
     /// # Errors
-    /// When the text breaks the form; the error says where.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    /// When a file can't be read or breaks the form, or a profile names what can prove nothing.
+    pub fn load(file: Option<&Path>) -> Result<Self, ProfilesError> {
+        let mut all = Self::parse(include_str!("profiles.toml"), None)?;
+        let Some(path) = file else { return Ok(all) };
+        let refuse = |why: std::io::Error| ProfilesError::Form { path: Some(path.to_owned()), why: why.to_string() };
+        let own = Self::parse(&std::fs::read_to_string(path).map_err(refuse)?, Some(path))?;
+        for id in &own.without {
+            let before = all.profiles.len();
+            all.profiles.retain(|profile| profile.id != *id);
+            if all.profiles.len() == before {
+                return Err(ProfilesError::Id(id.clone()));
+            }
+        }
+        for profile in own.profiles {
+            match all.profiles.iter_mut().find(|built_in| built_in.id == profile.id) {
+                Some(built_in) => *built_in = profile,
+                None => all.profiles.push(profile),
+            }
+        }
+        Ok(all)
+    }
+
+    fn parse(text: &str, path: Option<&Path>) -> Result<Self, ProfilesError> {
+        let refuse =
+            |why: toml::de::Error| ProfilesError::Form { path: path.map(Path::to_owned), why: why.to_string() };
+        let profiles: Self = toml::from_str(text).map_err(refuse)?;
+        let mut ids = HashSet::new();
+        for profile in &profiles.profiles {
+            profile.check()?;
+            if !ids.insert(profile.id.as_str()) {
+                return Err(ProfilesError::Id(profile.id.clone()));
+            }
+        }
+        Ok(profiles)
     }
 
     /// All of them.
@@ -276,6 +361,45 @@ mod tests {
         assert_eq!(by_name("Claude Code (portcullis)"), Some("claude-code"));
         assert_eq!(by_name("Claudette"), None);
         assert_eq!(profiles.by_agent("Mozilla/5.0 (compatible; Claude-User/1.0)").unwrap().id, "claude");
+    }
+
+    /// An operator's file adds, replaces and takes away; what could verify other people's hosts is refused.
+    #[test]
+    fn an_operators_file_is_laid_over_the_reviewed_one() {
+        let folder = std::env::temp_dir().join(format!("portcullis_profiles_{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let load = |text: &str| {
+            let path = folder.join("profiles.toml");
+            std::fs::write(&path, text).unwrap();
+            Profiles::load(Some(&path))
+        };
+        let own = |id: &str, callback: &str| {
+            format!(
+                "[[profile]]\nid = \"{id}\"\nname = \"Ours\"\nvendor = \"Us\"\ncallbacks = [\"{callback}\"]\n\
+                 asks_by = [\"typed\"]\nverified_by = \"us\"\nforget = \"Ask us.\"\n"
+            )
+        };
+        let uri = RedirectUri::from_stored("https://app.example/cb").unwrap();
+        let added = load(&format!("without = [\"grok\"]\n{}", own("ours", uri.as_str()))).unwrap();
+        assert_eq!(added.of(&uri).unwrap().id, "ours");
+        assert!(added.by_id("grok").is_none() && added.by_id("claude").is_some());
+        let replaced = load(&own("claude", uri.as_str())).unwrap();
+        assert_eq!(replaced.of(&uri).unwrap().id, "claude");
+        assert!(replaced.of(&RedirectUri::from_stored("https://claude.ai/api/mcp/auth_callback").unwrap()).is_none());
+        for (broken, word) in [
+            (own("ours", "https://app.example"), "is not an https URL with a path"),
+            (own("ours", "http://localhost/cb"), "is not an https URL with a path"),
+            (format!("{}{}", own("ours", uri.as_str()), own("ours", uri.as_str())), "twice"),
+            ("without = [\"nobody\"]".to_owned(), "isn't there"),
+            ("[[profile]]\nid = 1".to_owned(), "can't be read"),
+        ] {
+            let error = load(&broken).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        let prefix =
+            own("ours", uri.as_str()).replace("asks_by", "callback_prefixes = [\"https://app.example\"]\nasks_by");
+        assert!(load(&prefix).unwrap_err().to_string().contains("ends with a slash"));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     /// Every profile has what pages and the doctor show, and ids and identities are there once.

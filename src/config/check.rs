@@ -10,9 +10,9 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, Api, AuthMethod, Config, Consent, Database, Docs, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp,
-    Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes, Sessions, Tokens, Tool, Tools, duration,
-    is_loopback, parse,
+    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents, DocumentsPolicy, Keys,
+    Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy, Scopes,
+    Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,11 +34,13 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     };
     let passwords = passwords(r, public_url.as_ref());
     let registration = registration(r);
+    let documents = documents(r);
     let pkce = pkce(r);
     let consent = Consent { remember: r.flag("consent.remember") };
     let paths = paths(r);
     let scopes = scopes(r);
     let tools = tools(r, &scopes);
+    let clients = clients(r);
     let docs = docs(r);
     let mcp = Mcp {
         allowed_origins: r.items("mcp.allowed_origins", parse::web_origin),
@@ -46,6 +48,11 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     };
     let api = Api { enabled: r.flag("api.enabled") };
     let limits = limits(r);
+    let attempts = Attempts {
+        enabled: r.flag("attempts.enabled"),
+        keep: r.duration("attempts.keep", HOUR..=DAY * 365),
+        max_events: r.number("attempts.max_events", 1000..=10_000_000),
+    };
     let log = log(r);
 
     if let Some(url) = &public_url {
@@ -81,15 +88,18 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
             sessions,
             passwords,
             registration,
+            documents,
             pkce,
             consent,
             paths,
             scopes,
             tools,
+            clients,
             docs,
             mcp,
             api,
             limits,
+            attempts,
             log,
             notices: reader.notices,
             effective,
@@ -292,7 +302,10 @@ fn registration(r: &mut Reader) -> Registration {
         "none" => Ok(AuthMethod::None),
         "client_secret_basic" => Ok(AuthMethod::ClientSecretBasic),
         "client_secret_post" => Ok(AuthMethod::ClientSecretPost),
-        other => Err(format!("{other:?} is not one of \"none\", \"client_secret_basic\", \"client_secret_post\"")),
+        "private_key_jwt" => Ok(AuthMethod::PrivateKeyJwt),
+        other => Err(format!(
+            "{other:?} is not one of \"none\", \"client_secret_basic\", \"client_secret_post\", \"private_key_jwt\""
+        )),
     });
     if auth_methods.is_empty() && r.sound(&["registration.auth_methods"]) {
         r.refuse("registration.auth_methods", "must name at least one; \"none\" is for public clients with PKCE");
@@ -304,6 +317,63 @@ fn registration(r: &mut Reader) -> Registration {
         max_unused: r.number("registration.max_unused", 1..=u32::MAX),
         private_use_schemes: r.items("registration.private_use_schemes", parse::private_use_scheme),
     }
+}
+
+fn documents(r: &mut Reader) -> Documents {
+    let allowed = r.items("documents.allowed", parse::document_place);
+    let policy = r.text("documents.policy");
+    let policy = match policy.as_str() {
+        "open" => DocumentsPolicy::Open,
+        "known" => DocumentsPolicy::Known,
+        "list" if allowed.is_empty() && r.sound(&["documents.allowed"]) => {
+            r.refuse("documents.allowed", "policy = \"list\" needs at least one URL or host");
+            DocumentsPolicy::Off
+        }
+        "list" => DocumentsPolicy::List(allowed.clone()),
+        "off" => DocumentsPolicy::Off,
+        other => {
+            let text = format!("must be one of \"open\", \"known\", \"list\", \"off\"; found {other:?}");
+            r.refuse("documents.policy", text);
+            DocumentsPolicy::Off
+        }
+    };
+    if !allowed.is_empty() && matches!(policy, DocumentsPolicy::Open | DocumentsPolicy::Known) {
+        r.notice("documents.allowed is set but not asked for: documents.policy is not \"list\"");
+    }
+    let path = |text: String| (!text.is_empty()).then(|| PathBuf::from(text));
+    let proxy = r.text("documents.proxy");
+    if !proxy.is_empty()
+        && !Url::parse(&proxy).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    {
+        // Not echoed: it may hold a password.
+        r.refuse("documents.proxy", "is not the address of a proxy; write \"http://proxy.example:3128\"");
+    }
+    let allowed_networks = r.items("documents.allowed_networks", parse::network);
+    if !allowed_networks.is_empty() {
+        let list = allowed_networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        r.notice(format!("documents.allowed_networks: any stranger can make this server send requests to {list}"));
+    }
+    let allowed_ports = r.items("documents.allowed_ports", parse::port);
+    if allowed_ports.is_empty() && r.sound(&["documents.allowed_ports"]) {
+        r.refuse("documents.allowed_ports", "must name at least one; 443 is the usual one");
+    }
+    let documents = Documents {
+        policy,
+        timeout: r.duration("documents.timeout", SECOND..=30 * SECOND),
+        min_fresh: r.duration("documents.min_fresh", Duration::ZERO..=DAY),
+        max_fresh: r.duration("documents.max_fresh", MINUTE..=30 * DAY),
+        max_stale: r.duration("documents.max_stale", Duration::ZERO..=90 * DAY),
+        new_per_minute: r.number("documents.new_per_minute", 1..=u32::MAX),
+        copies_folder: path(r.text("documents.copies_folder")),
+        proxy: (!proxy.is_empty()).then_some(proxy),
+        ca_file: path(r.text("documents.ca_file")),
+        allowed_networks,
+        allowed_ports,
+    };
+    if r.sound(&["documents.min_fresh", "documents.max_fresh"]) && documents.min_fresh > documents.max_fresh {
+        r.refuse("documents.min_fresh", "must not be longer than documents.max_fresh");
+    }
+    documents
 }
 
 fn pkce(r: &mut Reader) -> Pkce {
@@ -406,6 +476,18 @@ fn tools(r: &mut Reader, scopes: &Scopes) -> Tools {
         tool
     };
     Tools { whoami: tool("whoami"), search: tool("search"), fetch: tool("fetch") }
+}
+
+fn clients(r: &mut Reader) -> Clients {
+    let file = r.text("clients.profiles_file");
+    if file.is_empty() {
+        return Clients { profiles_file: None };
+    }
+    let file = PathBuf::from(file);
+    if !file.is_file() {
+        r.refuse("clients.profiles_file", format!("{} is not a file that can be opened", file.display()));
+    }
+    Clients { profiles_file: Some(file) }
 }
 
 fn docs(r: &mut Reader) -> Docs {

@@ -74,6 +74,25 @@ pub(super) fn exempt_host(text: &str) -> Result<String, String> {
     }
 }
 
+/// A port number.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("{text:?} is not a port; write \"443\""))
+}
+
+/// Where metadata documents may be: a whole URL in its normal form, or a host.
+pub(super) fn document_place(text: &str) -> Result<String, String> {
+    let wrong = || {
+        format!("{text:?} is not a URL or host; write \"https://app.example.com/client.json\" or \"app.example.com\"")
+    };
+    if text.starts_with("https://") {
+        return Url::parse(text).ok().filter(|url| url.as_str() == text).map(Into::into).ok_or_else(wrong);
+    }
+    match Host::parse(text) {
+        Ok(Host::Domain(name)) if name == text && name.contains('.') && !name.contains('*') => Ok(name),
+        _ => Err(wrong()),
+    }
+}
+
 /// RFC 6749 §3.3: `scope-token`.
 pub(super) fn scope_token(text: &str) -> Result<String, String> {
     let lawful = !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));

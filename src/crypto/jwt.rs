@@ -143,13 +143,22 @@ pub fn verify(
     now: Timestamp,
 ) -> Result<AccessTokenClaims, TokenRefusal> {
     let claims = verify_signed(unverified, keys, issuer, resource)?;
+    in_time(&claims, now)?;
+    Ok(claims)
+}
+
+/// Judges the time of claims that are ours.
+///
+/// # Errors
+/// When it is over, or has not come.
+pub fn in_time(claims: &AccessTokenClaims, now: Timestamp) -> Result<(), TokenRefusal> {
     if claims.exp.saturating_add(LEEWAY_SECONDS) <= now.0 {
         return Err(TokenRefusal::Expired);
     }
     if claims.iat.saturating_sub(LEEWAY_SECONDS) > now.0 {
         return Err(TokenRefusal::NotYetValid);
     }
-    Ok(claims)
+    Ok(())
 }
 
 #[cfg(test)]

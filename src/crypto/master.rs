@@ -6,7 +6,9 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::model::attempt::AttemptId;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
+use crate::model::time::Timestamp;
 
 /// The key that only the configuration knows; the database alone opens nothing.
 pub struct MasterKey {
@@ -14,6 +16,22 @@ pub struct MasterKey {
     refresh: hmac::Key,
     code: hmac::Key,
     form: hmac::Key,
+    attempt: AttemptKey,
+}
+
+/// What the early ids of attempts are derived with: nobody can tell from an id which network it stands for.
+#[derive(Clone)]
+pub struct AttemptKey(hmac::Key);
+
+impl AttemptKey {
+    /// The id of whatever this network tries in this quarter of an hour, the same on every replica.
+    #[must_use]
+    pub fn early(&self, network: &str, now: Timestamp) -> AttemptId {
+        let quarter = now.0.div_euclid(15 * 60);
+        let tag = hmac::sign(&self.0, format!("{network} {quarter}").as_bytes());
+        let bits = tag.as_ref().iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        AttemptId::from_bits(bits)
+    }
 }
 
 /// A sealed text that this master key can't open.
@@ -34,7 +52,14 @@ impl MasterKey {
             refresh: derive("portcullis refresh successor v1"),
             code: derive("portcullis authorization code v1"),
             form: derive("portcullis form token v1"),
+            attempt: AttemptKey(derive("portcullis attempt v1")),
         }
+    }
+
+    /// The key of attempts' early ids alone, for who needs no other.
+    #[must_use]
+    pub fn attempts(&self) -> AttemptKey {
+        self.attempt.clone()
     }
 
     /// Encrypts `plain` (AES-256-GCM); `context` must be the same when it is opened, so that a sealed value
@@ -101,6 +126,12 @@ fn derived(kind: SecretKind, key: &hmac::Key, text: &str) -> Secret {
     Secret::from_bytes(kind, &bytes)
 }
 
+impl std::fmt::Debug for AttemptKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AttemptKey(hidden)")
+    }
+}
+
 impl std::fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("MasterKey(hidden)")
@@ -111,6 +142,19 @@ impl std::fmt::Debug for MasterKey {
 mod tests {
     use super::MasterKey;
     use crate::model::secret::{Secret, SecretKind};
+    use crate::model::time::Timestamp;
+
+    /// Replicas have the same key and keep no state: the same place and time is the same id everywhere.
+    #[test]
+    fn early_attempt_ids_are_equal_on_replicas() {
+        let (key, replica, other) = (MasterKey::new(&[1; 32]), MasterKey::new(&[1; 32]), MasterKey::new(&[2; 32]));
+        let early = |key: &MasterKey, network: &str, at| key.attempts().early(network, Timestamp(at));
+        let id = early(&key, "203.0.113.9", 900);
+        assert_eq!(id, early(&replica, "203.0.113.9", 900 + 899));
+        assert_ne!(id, early(&key, "203.0.113.9", 900 + 900));
+        assert_ne!(id, early(&key, "203.0.113.8", 900));
+        assert_ne!(id, early(&other, "203.0.113.9", 900));
+    }
 
     #[test]
     fn sealed_text_opens_only_with_its_key_and_context() {

@@ -1,6 +1,7 @@
 //! Everything that touches key material: randomness, the master key and what it seals, signing keys, tokens,
-//! passwords.
+//! clients' assertions, passwords.
 
+pub mod assertion;
 pub mod jwt;
 pub mod keys;
 pub mod master;

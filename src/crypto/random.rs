@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::model::attempt::AttemptId;
 use crate::model::id::{ApiTokenId, AuthorizationId, ClientId, GrantId, UserId};
 use crate::model::secret::{Secret, SecretKind};
 
@@ -75,16 +76,25 @@ impl Random {
         UserId::new(self.id("usr_"))
     }
 
-    /// A new grant's id.
+    /// The id of a new attempt to connect.
     #[must_use]
-    pub fn grant_id(&self) -> GrantId {
-        GrantId::new(self.id("grt_"))
+    pub fn attempt_id(&self) -> AttemptId {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        AttemptId::from_bits(u64::from_be_bytes(bytes))
     }
 
-    /// A new authorization request's id.
+    /// A new grant's id. The attempt that led to it stands inside, so that everything that knows the grant knows it
+    /// too; what can't be guessed comes after it.
     #[must_use]
-    pub fn authorization_id(&self) -> AuthorizationId {
-        AuthorizationId::new(self.id("ath_"))
+    pub fn grant_id(&self, attempt: &AttemptId) -> GrantId {
+        GrantId::new(self.id(&format!("grt_{}_", attempt.as_str())))
+    }
+
+    /// A new authorization request's id, with its attempt inside.
+    #[must_use]
+    pub fn authorization_id(&self, attempt: &AttemptId) -> AuthorizationId {
+        AuthorizationId::new(self.id(&format!("ath_{}_", attempt.as_str())))
     }
 
     /// A new admin API token's id.

@@ -6,27 +6,29 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
-use crate::clients::profile::Profile;
 use crate::http::body;
 use crate::http::page::{Consent, DestinationKind, Page, logo_path};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
+use crate::http::visit::Visit;
+use crate::model::attempt::{ALLOWED, ASKED, Stage};
 use crate::model::authorization::{Authorization, Offered};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::time::Timestamp;
-use crate::oauth::redirect_uri::Destination;
+use crate::oauth::redirect_uri::{Destination, RedirectUri};
 use crate::oauth::scope::Scope;
 
 /// `GET` asks, `POST` decides.
-pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
-    let outcome = serve(&app, request).await;
-    app.edge.page("consent", outcome)
+pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
+    let outcome = serve(&app, &mut visit, request).await;
+    app.edge.page("consent", &visit, outcome)
 }
 
-async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
+async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
+    visit.stage = Stage::Consent;
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
     let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
-    let authorization = browser::authorization(app, &parts.headers, params.first("authorization"), now).await?;
+    let authorization = browser::authorization(app, visit, &parts.headers, params.first("authorization"), now).await?;
     let back = step(&app.paths.authorize, &authorization.id);
     let (None, Some(visitor)) = (&authorization.decision, signed_in(app, &parts.headers, now).await?) else {
         return Ok(see_other(&back)?);
@@ -38,70 +40,75 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
     let scope =
         authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
+    let question = Question { authorization: &authorization, client: &client, visitor: &visitor, scope };
     if parts.method != Method::POST {
         let logo = match client.origin {
             ClientOrigin::Managed => app.store.logo_set_at(&client.id).await?.map(|at| logo_path(&client.id, at)),
             ClientOrigin::Registered | ClientOrigin::Document => None,
         };
-        return ask(app, &authorization, &client, &visitor, &scope, logo, now);
+        return Ok(ask(app, visit, &question, logo, now));
     }
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
-    check_form(app, Some(&authorization.browser_hash), &purpose(&authorization), form)?;
-    if !app.master.form_token_matches(&authorization.browser_hash, &shown_to(&authorization, &visitor, &scope), shown) {
+    check_form(app, Some(&authorization.browser_hash), &question.purpose(), form)?;
+    if !app.master.form_token_matches(&authorization.browser_hash, &question.shown(), shown) {
         // Another account has signed in meanwhile, or other scopes are up for decision: what was read is not what
         // would be granted. The page is shown again.
         return Ok(see_other(&back)?);
     }
-    decide(app, &parts.headers, &authorization, &client, &visitor, scope, params.first("decision"), now).await
+    decide(app, visit, &parts.headers, question, params.first("decision"), now).await
 }
 
-/// What the form's token is bound to, beside the browser: the request, as long as it lasts. It outlives a new
-/// sign-in in another tab (C5).
-fn purpose(authorization: &Authorization) -> String {
-    format!("consent {}", authorization.id)
+/// What a person is asked.
+struct Question<'a> {
+    authorization: &'a Authorization,
+    client: &'a Client,
+    visitor: &'a SignedIn,
+    scope: Scope,
 }
 
-/// What its second half is bound to: the account and the very scopes that were shown, so that what is granted
-/// is what was read.
-fn shown_to(authorization: &Authorization, visitor: &SignedIn, scope: &Scope) -> String {
-    format!("shown {} {} {scope}", authorization.id, visitor.session.user.id)
+impl Question<'_> {
+    /// What the form's token is bound to, beside the browser: the request, as long as it lasts. It outlives a new
+    /// sign-in in another tab (C5).
+    fn purpose(&self) -> String {
+        format!("consent {}", self.authorization.id)
+    }
+
+    /// What its second half is bound to: the account and the very scopes that were shown, so that what is granted
+    /// is what was read.
+    fn shown(&self) -> String {
+        format!("shown {} {} {}", self.authorization.id, self.visitor.session.user.id, self.scope)
+    }
 }
 
 async fn decide(
     app: &App,
+    visit: &mut Visit,
     headers: &HeaderMap,
-    authorization: &Authorization,
-    client: &Client,
-    visitor: &SignedIn,
-    scope: Scope,
+    question: Question<'_>,
     decision: Option<&str>,
     now: Timestamp,
 ) -> Result<Response, PageRejection> {
+    let Question { authorization, client, visitor, scope } = question;
     let back = step(&app.paths.authorize, &authorization.id);
     match decision {
         Some("approve") => {
             app.approve(authorization, client, &visitor.session, scope, now).await?;
+            visit.done_with(Stage::Consent, ALLOWED);
         }
         Some("switch") => return Ok(browser::sign_out(app, headers, &back).await?),
         // Everything but a clear yes is a no.
         _ => {
             let decided = app.store.deny_authorization(&authorization.id, now).await?;
             tracing::info!(client = %authorization.client_id, user = %visitor.session.user.id, ?decided, "access denied");
+            visit.refused(Stage::Consent, "the person did not allow access", None);
         }
     }
     Ok(see_other(&back)?)
 }
 
-fn ask(
-    app: &App,
-    authorization: &Authorization,
-    client: &Client,
-    visitor: &SignedIn,
-    scope: &Scope,
-    logo: Option<String>,
-    now: Timestamp,
-) -> Result<Response, PageRejection> {
+fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, logo: Option<String>, now: Timestamp) -> Response {
+    let Question { authorization, client, visitor, scope } = question;
     let redirect_uri = &authorization.redirect_uri;
     let user = &visitor.session.user;
     let page = Consent {
@@ -109,14 +116,15 @@ fn ask(
         action: app.config.paths.consent.clone(),
         csrf: format!(
             "{}.{}",
-            app.master.form_token(&authorization.browser_hash, &purpose(authorization)),
-            app.master.form_token(&authorization.browser_hash, &shown_to(authorization, visitor, scope)),
+            app.master.form_token(&authorization.browser_hash, &question.purpose()),
+            app.master.form_token(&authorization.browser_hash, &question.shown()),
         ),
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
         logo_url: logo,
-        verified: app.profiles.of(redirect_uri).map(Profile::label),
-        registered: registered(client, now),
+        verified: verified(app, client, redirect_uri),
+        description: client.description.clone(),
+        known_by: known_by(client, now),
         destination: destination(redirect_uri),
         destination_kind: match redirect_uri.destination() {
             Destination::Https => DestinationKind::Https,
@@ -130,10 +138,30 @@ fn ask(
         scopes: app.scope_lines(scope),
         offline: app.lifetimes(client).refresh,
         warnings: Vec::new(),
+        attempt: visit.attempt().to_string(),
     };
-    Ok(Page(StatusCode::OK, page).into_response())
+    visit.done_with(Stage::Consent, ASKED);
+    Page(StatusCode::OK, page).into_response()
 }
 
-fn registered(client: &Client, now: Timestamp) -> String {
-    format!("registered itself {}", ago(client.registered_at, now))
+/// What vouches for the client's name: an answer that goes to a reviewed vendor's own server, or an administrator who
+/// entered name and addresses. Nothing that a client says of itself does (C3).
+fn verified(app: &App, client: &Client, redirect_uri: &RedirectUri) -> Option<String> {
+    let vendor = app.profiles.of(redirect_uri).map(|profile| format!("Verified: {}", profile.label()));
+    let managed = client.origin == ClientOrigin::Managed;
+    vendor.or_else(|| managed.then(|| format!("Set up by the administrator of {}", app.config.name)))
+}
+
+/// How the client came to be known, as a whole sentence.
+fn known_by(client: &Client, now: Timestamp) -> String {
+    let since = ago(client.registered_at, now);
+    match client.origin {
+        ClientOrigin::Registered => format!("It registered itself {since}."),
+        ClientOrigin::Managed => format!("It was entered here {since}."),
+        ClientOrigin::Document => {
+            let url = client.id.as_str();
+            let host = url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or(url);
+            format!("The name comes from its document at {host}.")
+        }
+    }
 }

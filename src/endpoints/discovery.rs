@@ -3,12 +3,14 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::http::respond::not_found;
+use crate::http::respond::Rejection;
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::oauth::metadata::{
     AUTHORIZATION_SERVER, AuthorizationServerMetadata, OPENID_CONFIGURATION, PROTECTED_RESOURCE,
     ProtectedResourceMetadata, well_known_paths,
@@ -32,7 +34,10 @@ fn bytes<T: Serialize>(document: &T) -> Bytes {
 }
 
 /// Serves one document.
-pub(crate) fn document(body: Bytes) -> Response {
+pub(crate) fn document(body: Bytes, mut visit: Visit, uri: &Uri) -> Response {
+    let resource = uri.path().contains(PROTECTED_RESOURCE);
+    visit.note_address("path", uri.path());
+    visit.done(if resource { Stage::ResourceMetadata } else { Stage::ServerMetadata });
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, CACHE)], body).into_response()
 }
 
@@ -43,6 +48,8 @@ pub(crate) async fn jwks(State(app): State<App>) -> Response {
 }
 
 /// Any other well-known name: JSON 404, so that clients go on to their next guess (D-09).
-pub(crate) async fn unknown() -> Response {
-    not_found("there is no such well-known document here")
+pub(crate) async fn unknown(State(app): State<App>, mut visit: Visit, uri: Uri) -> Response {
+    visit.stage = Stage::ServerMetadata;
+    visit.note_address("path", uri.path());
+    app.edge.json("discovery", &visit, Err(Rejection::NotFound("there is no such well-known document here")))
 }

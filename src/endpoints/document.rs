@@ -9,17 +9,19 @@ use crate::app::App;
 use crate::app::browser::signed_in;
 use crate::http::page::{Document, Page};
 use crate::http::respond::{PageRejection, Trouble, see_other};
+use crate::http::visit::Visit;
 
 /// `GET` a document.
 pub(crate) async fn handle(
     State(app): State<App>,
+    visit: Visit,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
     // A path that is no text names no document.
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let outcome = serve(&app, &id, &headers).await;
-    app.edge.page("document", outcome)
+    app.edge.page("document", &visit, outcome)
 }
 
 async fn serve(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, PageRejection> {

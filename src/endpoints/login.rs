@@ -11,6 +11,8 @@ use crate::http::address::Network;
 use crate::http::body;
 use crate::http::page::{Login, Page, Requester};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
+use crate::http::visit::Visit;
+use crate::model::attempt::{ASKED, Stage};
 use crate::model::authorization::Authorization;
 use crate::model::secret::SecretKind;
 use crate::model::time::Timestamp;
@@ -21,9 +23,9 @@ use crate::oauth::params::Params;
 const PURPOSE: &str = "login";
 
 /// `GET` shows the form, `POST` signs in.
-pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
-    let outcome = serve(&app, request).await;
-    app.edge.page("login", outcome)
+pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
+    let outcome = serve(&app, &mut visit, request).await;
+    app.edge.page("login", &visit, outcome)
 }
 
 /// Where the browser goes after sign-in: only places that this server knows, never an address from the request
@@ -47,12 +49,13 @@ impl Target {
     }
 }
 
-async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
+async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
+    visit.stage = Stage::SignIn;
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
     let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     if parts.method != Method::POST {
-        let target = target(app, &parts, &query, &query, now).await?;
+        let target = target(app, visit, &parts, &query, &query, now).await?;
         let hint = match &target {
             Target::Authorization(own) => own.request.login_hint.clone().unwrap_or_default(),
             Target::Document(_) | Target::Account => {
@@ -62,25 +65,32 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
                 String::new()
             }
         };
-        return show(app, &parts, &target, StatusCode::OK, hint, None).await;
+        if matches!(target, Target::Authorization(_)) {
+            visit.done_with(Stage::SignIn, ASKED);
+        }
+        return show(app, visit, &parts, &target, StatusCode::OK, hint, None).await;
     }
     let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
     let cookie = app.cookies.read(&parts.headers, SecretKind::Browser).map(|secret| secret.hash());
     check_form(app, cookie.as_ref(), PURPOSE, form.first("csrf").unwrap_or_default())?;
-    let target = target(app, &parts, &query, &form, now).await?;
+    let target = target(app, visit, &parts, &query, &form, now).await?;
     let typed = form.first("username").unwrap_or_default().to_owned();
     match authenticate(app, &parts, &typed, form.first("password").unwrap_or_default(), now).await? {
         Outcome::Welcome(user) => {
             tracing::info!(user = %user.id, "signed in");
+            visit.done(Stage::SignIn);
             Ok(browser::sign_in(app, &parts.headers, &user.id, &target.location(app), now).await?)
         }
         Outcome::Wrong => {
             let text = "The login name or the password is wrong.".to_owned();
-            show(app, &parts, &target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
+            visit.refused(Stage::SignIn, &text, None);
+            show(app, visit, &parts, &target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
         }
         Outcome::Wait(seconds) => {
             let text = format!("Too many failed attempts. Wait {seconds} seconds and try again.");
-            let mut response = show(app, &parts, &target, StatusCode::TOO_MANY_REQUESTS, typed, Some(text)).await?;
+            visit.refused(Stage::SignIn, "too many failed attempts", None);
+            let mut response =
+                show(app, visit, &parts, &target, StatusCode::TOO_MANY_REQUESTS, typed, Some(text)).await?;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }
@@ -89,13 +99,14 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
 
 async fn target(
     app: &App,
+    visit: &mut Visit,
     parts: &Parts,
     query: &Params,
     form: &Params,
     now: Timestamp,
 ) -> Result<Target, PageRejection> {
     if let Some(id) = form.first("authorization").or_else(|| query.first("authorization")) {
-        let own = browser::authorization(app, &parts.headers, Some(id), now).await?;
+        let own = browser::authorization(app, visit, &parts.headers, Some(id), now).await?;
         return Ok(Target::Authorization(Box::new(own)));
     }
     let document = query.first("document").and_then(|id| app.library.get(id));
@@ -104,6 +115,7 @@ async fn target(
 
 async fn show(
     app: &App,
+    visit: &Visit,
     parts: &Parts,
     target: &Target,
     status: StatusCode,
@@ -135,6 +147,7 @@ async fn show(
         requester,
         username,
         problem,
+        attempt: visit.attempt().to_string(),
     };
     Ok(cookie.attach(app, Page(status, page).into_response()))
 }

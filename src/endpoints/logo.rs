@@ -10,7 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
-use crate::http::respond::{Failure, Rejection, not_found};
+use crate::http::respond::{Failure, Rejection};
+use crate::http::visit::Visit;
 use crate::model::id::ClientId;
 
 /// How long browsers keep it. A new logo has a new address, so this can be long.
@@ -19,17 +20,18 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 /// `GET`.
 pub(crate) async fn handle(
     State(app): State<App>,
+    visit: Visit,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
     let id = ClientId::new(id.map(|Path(id)| id).unwrap_or_default());
     let outcome = serve(&app, &id, &headers).await;
-    app.edge.json("logo", outcome)
+    app.edge.json("logo", &visit, outcome)
 }
 
 async fn serve(app: &App, id: &ClientId, headers: &HeaderMap) -> Result<Response, Rejection> {
     let Some((media_type, content)) = app.store.find_logo(id).await? else {
-        return Ok(not_found("this client has no logo"));
+        return Err(Rejection::NotFound("this client has no logo"));
     };
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(&content)));
     let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| {

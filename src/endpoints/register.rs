@@ -14,11 +14,13 @@ use crate::config::RegistrationPolicy;
 use crate::http::address::Network;
 use crate::http::body;
 use crate::http::respond::{Rejection, json};
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::time::Timestamp;
-use crate::oauth::client::ClientMetadata;
+use crate::oauth::client::{ClientKeys, ClientMetadata};
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::redirect_uri::RedirectUri;
 use crate::store::NewRegistration;
@@ -51,17 +53,22 @@ struct ClientInformation<'a> {
     software_version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<&'a str>,
     registration_client_uri: String,
     registration_access_token: &'a str,
 }
 
 /// `POST` at the registration endpoint.
-pub(crate) async fn create(State(app): State<App>, request: Request) -> Response {
-    let outcome = register(&app, request).await;
-    app.edge.json("register", outcome)
+pub(crate) async fn create(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
+    let outcome = register(&app, &mut visit, request).await;
+    app.edge.json("register", &visit, outcome)
 }
 
-async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
+async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
+    visit.stage = Stage::Registration;
     let (parts, body) = request.into_parts();
     if let Some(limits) = &app.limits {
         let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
@@ -76,6 +83,7 @@ async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
         }
     }
     let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
+    received(visit, &document);
     let metadata = ClientMetadata::parse(&document, &app.rules)?;
     let now = app.clock.now();
     let secret = metadata.needs_secret().then(|| app.random.secret(SecretKind::ClientSecret));
@@ -91,23 +99,46 @@ async fn register(app: &App, request: Request) -> Result<Response, Rejection> {
     let id = app.store.insert_registration(&new).await?;
     let known = id != new.id;
     tracing::info!(client = %id, name = new.metadata.name, method = new.metadata.preferred_method().as_str(), known, "client registered");
+    visit.is_of(&id);
+    visit.done_with(Stage::Registration, if known { "an identical registration was there" } else { "" });
     let information = information(app, &id, &new.metadata, now, secret.as_ref(), &token);
     Ok(json(StatusCode::CREATED, &information)?)
+}
+
+/// Keeps what a registration asks for.
+fn received(visit: &mut Visit, document: &serde_json::Value) {
+    for name in ["client_name", "token_endpoint_auth_method", "scope", "application_type", "software_id"] {
+        if let Some(text) = document.get(name).and_then(|value| value.as_str()) {
+            visit.note(name, text);
+        }
+    }
+    let texts = |name: &str| document.get(name).and_then(|value| value.as_array()).cloned().unwrap_or_default();
+    for uri in texts("redirect_uris").iter().filter_map(|uri| uri.as_str()).take(10) {
+        visit.note_address("redirect_uri", uri);
+    }
+    let grants = texts("grant_types");
+    if !grants.is_empty() {
+        let grants: Vec<&str> = grants.iter().filter_map(|grant| grant.as_str()).take(10).collect();
+        visit.note("grant_types", &grants.join(" "));
+    }
 }
 
 /// `GET`, `PUT` and `DELETE` at a client's own address (RFC 7592 §2).
 pub(crate) async fn manage(
     State(app): State<App>,
+    mut visit: Visit,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     // A path that can't be read names no client.
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    let outcome = managed(&app, ClientId::new(id), request).await;
-    app.edge.json("register", outcome)
+    let outcome = managed(&app, &mut visit, ClientId::new(id), request).await;
+    app.edge.json("register", &visit, outcome)
 }
 
-async fn managed(app: &App, id: ClientId, request: Request) -> Result<Response, Rejection> {
+async fn managed(app: &App, visit: &mut Visit, id: ClientId, request: Request) -> Result<Response, Rejection> {
+    visit.stage = Stage::Registration;
+    visit.is_of(&id);
     let (parts, body) = request.into_parts();
     // RFC 7592 §2: one answer for a wrong token and for a client that isn't there.
     let refused = || {
@@ -120,11 +151,15 @@ async fn managed(app: &App, id: ClientId, request: Request) -> Result<Response, 
     match parts.method {
         Method::PUT => {
             let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
-            update(app, &client, &document, &token).await
+            received(visit, &document);
+            let response = update(app, &client, &document, &token).await?;
+            visit.done_with(Stage::Registration, "it changed its registration");
+            Ok(response)
         }
         Method::DELETE => {
             app.store.delete_registration(&id, &token.hash(), now).await?;
             tracing::info!(client = %id, "registration deleted");
+            visit.done_with(Stage::Registration, "it deleted its registration");
             Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response())
         }
         _ => {
@@ -173,6 +208,11 @@ fn information<'a>(
     secret: Option<&'a Secret>,
     token: &'a Secret,
 ) -> ClientInformation<'a> {
+    let (inline, jwks_uri) = match &metadata.keys {
+        Some(ClientKeys::Inline(text)) => (Some(text), None),
+        Some(ClientKeys::Uri(uri)) => (None, Some(uri.as_str())),
+        None => (None, None),
+    };
     ClientInformation {
         client_id: id.as_str(),
         client_id_issued_at: issued_at,
@@ -190,6 +230,8 @@ fn information<'a>(
         software_id: metadata.software_id.as_deref(),
         software_version: metadata.software_version.as_deref(),
         application_type: metadata.application_type.as_deref(),
+        jwks: inline.and_then(|text| serde_json::from_str(text).ok()),
+        jwks_uri,
         registration_client_uri: app.issuer.join(&format!("{}/{id}", app.config.paths.register)),
         registration_access_token: token.expose(),
     }

@@ -9,6 +9,7 @@ use crate::app::browser::{self, BrowserCookie, check_form};
 use crate::http::body;
 use crate::http::page::{FieldProblem, Page, Setup, SetupField};
 use crate::http::respond::{PageRejection, Rejection, Trouble};
+use crate::http::visit::Visit;
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::user::{Role, Username, check_password};
 use crate::oauth::params::Params;
@@ -18,9 +19,9 @@ use crate::store::{AccountError, NewUser};
 const PURPOSE: &str = "setup";
 
 /// `GET` shows the form, `POST` makes the account.
-pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
+pub(crate) async fn handle(State(app): State<App>, visit: Visit, request: Request) -> Response {
     let outcome = serve(&app, request).await;
-    app.edge.page("setup", outcome)
+    app.edge.page("setup", &visit, outcome)
 }
 
 async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {

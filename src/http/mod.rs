@@ -6,3 +6,4 @@ pub(crate) mod cookie;
 pub(crate) mod limit;
 pub(crate) mod page;
 pub(crate) mod respond;
+pub(crate) mod visit;

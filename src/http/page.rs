@@ -154,6 +154,8 @@ pub(crate) struct Login {
     pub(crate) username: String,
     /// Why the last attempt didn't work, in whole sentences.
     pub(crate) problem: Option<String>,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// The client that sent a person to the sign-in page.
@@ -182,10 +184,12 @@ pub(crate) struct Consent {
     pub(crate) client_name: String,
     /// The path of its logo, which only clients have that an administrator entered.
     pub(crate) logo_url: Option<String>,
-    /// The vendor, if the callback proves that the client is theirs.
+    /// What vouches for the name: `Verified: ChatGPT (OpenAI)`. Only reviewed facts and administrators do.
     pub(crate) verified: Option<String>,
-    /// How the client got here, as the end of "It …": `registered itself 3 minutes ago`.
-    pub(crate) registered: String,
+    /// What the client is for, in an administrator's words.
+    pub(crate) description: Option<String>,
+    /// How the client came to be known, a whole sentence: `It registered itself 3 minutes ago.`
+    pub(crate) known_by: String,
     /// Where the access goes, shown largest: a host in its ASCII form (with its port on
     /// loopback), or `scheme://`.
     pub(crate) destination: String,
@@ -201,6 +205,8 @@ pub(crate) struct Consent {
     pub(crate) offline: bool,
     /// Whole sentences that deserve attention before the decision.
     pub(crate) warnings: Vec<String>,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// What kind of place the answer goes to: each is trusted for another reason.
@@ -234,6 +240,8 @@ pub(crate) struct Handoff {
     pub(crate) client_name: String,
     /// The callback with its answer.
     pub(crate) url: String,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// Something went wrong, and this is what to do about it.
@@ -255,6 +263,8 @@ pub(crate) struct Problem {
     pub(crate) to_do: Vec<String>,
     /// Finds this event in the log; nothing is shown if it is empty.
     pub(crate) reference: String,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
 }
 
 /// A person's own page: who they are and what is connected.

@@ -21,7 +21,8 @@ fn consent(shown: &str, hidden: &str, verified: bool) -> Consent {
         client_name: shown.into(),
         logo_url: None,
         verified: verified.then(|| shown.into()),
-        registered: shown.into(),
+        description: Some(shown.into()),
+        known_by: shown.into(),
         destination: shown.into(),
         destination_kind: DestinationKind::Https,
         resource_name: shown.into(),
@@ -31,6 +32,7 @@ fn consent(shown: &str, hidden: &str, verified: bool) -> Consent {
         scopes: scopes(shown),
         offline: true,
         warnings: vec![shown.into()],
+        attempt: shown.into(),
     }
 }
 
@@ -43,6 +45,7 @@ fn login(shown: &str, hidden: &str) -> Login {
         requester: Some(Requester { client_name: shown.into(), destination: shown.into() }),
         username: hidden.into(),
         problem: Some(shown.into()),
+        attempt: shown.into(),
     }
 }
 
@@ -101,7 +104,7 @@ fn every_page(shown: &str, hidden: &str) -> Vec<String> {
         html(setup(shown, hidden)),
         html(landing(None)),
         html(landing(Some(shown.into()))),
-        html(Handoff { service: shown.into(), client_name: shown.into(), url: hidden.into() }),
+        html(Handoff { service: shown.into(), client_name: shown.into(), url: hidden.into(), attempt: shown.into() }),
         html(Problem {
             service: shown.into(),
             status: 400,
@@ -111,6 +114,7 @@ fn every_page(shown: &str, hidden: &str) -> Vec<String> {
             expected: Some(shown.into()),
             to_do: vec![shown.into()],
             reference: shown.into(),
+            attempt: shown.into(),
         }),
         html(Document {
             service: shown.into(),
@@ -143,7 +147,12 @@ fn writing_direction_cannot_be_changed_by_a_name() {
 #[test]
 fn a_client_name_is_isolated_wherever_it_is_shown() {
     let client = "\u{5d0} & sons";
-    let handoff = Handoff { service: "s".into(), client_name: client.into(), url: "app://callback?a=1&b=2".into() };
+    let handoff = Handoff {
+        service: "s".into(),
+        client_name: client.into(),
+        url: "app://callback?a=1&b=2".into(),
+        attempt: "K7QD-2M4X".into(),
+    };
     for page in [html(consent(client, "x", false)), html(login(client, "x")), html(account(client, "x")), html(handoff)]
     {
         assert!(page.contains("<bdi>\u{5d0} &#38; sons</bdi>"), "{page}");
@@ -214,7 +223,7 @@ fn consent_says_who_vouches_for_the_name() {
     let unknown = html(consent("Mallory", "x", false));
     assert!(unknown.contains("Mallory can’t verify this name"), "{unknown}");
     let known = html(consent("Mallory", "x", true));
-    assert!(!known.contains("can’t verify") && known.contains("Verified"), "{known}");
+    assert!(!known.contains("can’t verify") && known.contains("badge good"), "{known}");
 }
 
 #[test]

@@ -9,9 +9,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::page::{Page, Problem};
+use super::visit::Visit;
 use crate::crypto::jwt::SigningFailed;
 use crate::crypto::password::HashingFailed;
 use crate::crypto::random::Random;
+use crate::model::attempt::{AttemptId, Outcome};
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::store::{AccountError, StoreError};
 
@@ -27,6 +29,10 @@ pub(crate) enum Failure {
     /// A password could not be hashed.
     #[error(transparent)]
     Hashing(#[from] HashingFailed),
+    /// What a client's proof is checked with is not to be had now. Not the client's fault as far as anybody can tell, and
+    /// never told as `invalid_client`, at which it would throw its registration away (T-05).
+    #[error("{0}")]
+    Keys(String),
     /// An answer could not be written.
     #[error("an answer could not be built: {0}")]
     Answer(&'static str),
@@ -53,6 +59,10 @@ pub(crate) enum Rejection {
         /// When to try again.
         wait: Duration,
     },
+    /// There is nothing at this address.
+    NotFound(&'static str),
+    /// The address does not take this method.
+    WrongMethod(&'static str),
     /// Our fault.
     Failed(Failure),
 }
@@ -76,6 +86,8 @@ impl Rejection {
             Self::Failed(failure) => PageRejection::Failed(failure),
             Self::TooMany { wait } => PageRejection::TooMany { wait },
             Self::TooLarge { .. }
+            | Self::NotFound(_)
+            | Self::WrongMethod(_)
             | Self::Refused(_)
             | Self::RefusedBasic(_)
             | Self::RefusedBearer(_)
@@ -143,6 +155,7 @@ pub(crate) struct Edge {
 struct ErrorBody<'a> {
     error: &'a str,
     error_description: &'a str,
+    attempt: &'a AttemptId,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
 }
@@ -151,18 +164,20 @@ struct ErrorBody<'a> {
 const RETRY_AFTER_SECONDS: u64 = 5;
 
 impl Edge {
-    /// Gives a JSON endpoint's outcome its form.
-    pub(crate) fn json(&self, endpoint: &'static str, outcome: Result<Response, Rejection>) -> Response {
+    /// Gives a JSON endpoint's outcome its form, and records a refusal.
+    pub(crate) fn json(&self, endpoint: &'static str, visit: &Visit, outcome: Result<Response, Rejection>) -> Response {
         let rejection = match outcome {
             Ok(response) => return response,
             Err(rejection) => rejection,
         };
         let (status, refusal, challenge) = match rejection {
-            Rejection::Failed(failure) => return self.failed_json(endpoint, &failure),
+            Rejection::Failed(failure) => return self.failed_json(endpoint, visit, &failure),
             Rejection::TooMany { wait } => {
                 let text = format!("too many requests; try again in {} seconds", seconds(wait));
-                tracing::warn!(endpoint, "refused: rate limit");
-                let mut response = error_json(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", &text, None);
+                tracing::warn!(endpoint, attempt = %visit.attempt(), "refused: rate limit");
+                visit.ends(Outcome::Refused, "too many requests", None);
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let mut response = error_json(status, "temporarily_unavailable", &text, visit, None);
                 retry_after(&mut response, seconds(wait));
                 return response;
             }
@@ -170,6 +185,14 @@ impl Edge {
                 let refusal =
                     Refusal::invalid_request(format!("the body is larger than the {limit} bytes that are read here"));
                 (StatusCode::PAYLOAD_TOO_LARGE, refusal, None)
+            }
+            Rejection::NotFound(text) => {
+                visit.ends(Outcome::Refused, text, None);
+                return error_json(StatusCode::NOT_FOUND, "not_found", text, visit, None);
+            }
+            Rejection::WrongMethod(text) => {
+                visit.ends(Outcome::Refused, text, None);
+                return error_json(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", text, visit, None);
             }
             Rejection::RefusedBasic(refusal) => {
                 let challenge = HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\"");
@@ -189,31 +212,38 @@ impl Edge {
         tracing::info!(
             endpoint,
             reference,
+            attempt = %visit.attempt(),
             error = refusal.code.as_str(),
             description = refusal.description,
             detail = refusal.detail,
             "refused"
         );
-        let mut response = error_json(status, refusal.code.as_str(), &refusal.description, Some(&reference));
+        visit.ends(Outcome::Refused, &refusal.to_string(), refusal.detail.as_deref());
+        let mut response = error_json(status, refusal.code.as_str(), &refusal.description, visit, Some(&reference));
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
 
-    /// The JSON answer for what is our fault.
-    pub(crate) fn failed_json(&self, endpoint: &'static str, failure: &Failure) -> Response {
+    fn failed_json(&self, endpoint: &'static str, visit: &Visit, failure: &Failure) -> Response {
         let reference = self.random.reference();
-        tracing::error!(endpoint, reference, error = %failure, "failed");
+        tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
+        visit.ends(Outcome::Failed, "this server had a problem", Some(&reference));
         let (status, code) = status_of(failure);
         let text = format!("this server has a problem; nothing was changed, try again; reference {reference}");
-        let mut response = error_json(status, code, &text, Some(&reference));
+        let mut response = error_json(status, code, &text, visit, Some(&reference));
         retry_after(&mut response, RETRY_AFTER_SECONDS);
         response
     }
 
-    /// Gives a page's outcome its form.
-    pub(crate) fn page(&self, endpoint: &'static str, outcome: Result<Response, PageRejection>) -> Response {
+    /// Gives a page's outcome its form, and records a refusal.
+    pub(crate) fn page(
+        &self,
+        endpoint: &'static str,
+        visit: &Visit,
+        outcome: Result<Response, PageRejection>,
+    ) -> Response {
         let rejection = match outcome {
             Ok(response) => return response,
             Err(rejection) => rejection,
@@ -224,14 +254,21 @@ impl Edge {
                 tracing::info!(
                     endpoint,
                     reference,
+                    attempt = %visit.attempt(),
                     title = trouble.title,
                     detail = trouble.detail,
                     "showed a problem page"
                 );
+                visit.ends(
+                    Outcome::Refused,
+                    &format!("{}: {}", trouble.title, trouble.happened),
+                    Some(&trouble.detail),
+                );
                 (*trouble, None)
             }
             PageRejection::TooMany { wait } => {
-                tracing::warn!(endpoint, reference, "refused: rate limit");
+                tracing::warn!(endpoint, reference, attempt = %visit.attempt(), "refused: rate limit");
+                visit.ends(Outcome::Refused, "too many requests", None);
                 let trouble = Trouble {
                     status: StatusCode::TOO_MANY_REQUESTS,
                     title: "Too many requests".to_owned(),
@@ -242,7 +279,8 @@ impl Edge {
                 (trouble, Some(seconds(wait)))
             }
             PageRejection::Failed(failure) => {
-                tracing::error!(endpoint, reference, error = %failure, "failed");
+                tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
+                visit.ends(Outcome::Failed, "this server had a problem", Some(&reference));
                 let trouble = Trouble {
                     status: status_of(&failure).0,
                     title: "This server has a problem".to_owned(),
@@ -265,6 +303,7 @@ impl Edge {
             expected: trouble.expected,
             to_do: trouble.to_do,
             reference,
+            attempt: visit.attempt().to_string(),
         };
         let mut response = Page(trouble.status, page).into_response();
         if let Some(wait) = wait {
@@ -274,9 +313,12 @@ impl Edge {
     }
 }
 
-fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
+/// The status and the code of what is our fault.
+pub(crate) fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
     match failure {
-        Failure::Store(StoreError::Database(_)) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        Failure::Store(StoreError::Database(_)) | Failure::Keys(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        }
         Failure::Store(StoreError::Corrupt { .. }) | Failure::Signing(_) | Failure::Hashing(_) | Failure::Answer(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
         }
@@ -296,7 +338,8 @@ fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(1)
 }
 
-fn retry_after(response: &mut Response, seconds: u64) {
+/// Says when to try again.
+pub(crate) fn retry_after(response: &mut Response, seconds: u64) {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }
 
@@ -312,19 +355,15 @@ fn no_store(status: StatusCode, body: Vec<u8>) -> Response {
     (status, headers, body).into_response()
 }
 
-fn error_json(status: StatusCode, error: &str, error_description: &str, reference: Option<&str>) -> Response {
-    let body = ErrorBody { error, error_description, reference };
+fn error_json(
+    status: StatusCode,
+    error: &str,
+    error_description: &str,
+    visit: &Visit,
+    reference: Option<&str>,
+) -> Response {
+    let body = ErrorBody { error, error_description, attempt: visit.attempt(), reference };
     no_store(status, serde_json::to_vec(&body).unwrap_or_default())
-}
-
-/// The JSON answer for a place where there is nothing.
-pub(crate) fn not_found(text: &str) -> Response {
-    error_json(StatusCode::NOT_FOUND, "not_found", text, None)
-}
-
-/// The JSON answer for a method that an endpoint does not take.
-pub(crate) fn method_not_allowed(text: &str) -> Response {
-    error_json(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", text, None)
 }
 
 /// A redirect with 303: whatever the request's method was, the next one is GET (RFC 9700 §4.12).

@@ -7,10 +7,12 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("claude.md", include_str!("../../docs/manual/claude.md")),
     ("clients.md", include_str!("../../docs/manual/clients.md")),
     ("configuration.md", include_str!("../../docs/manual/configuration.md")),
+    ("doctor.md", include_str!("../../docs/manual/doctor.md")),
     ("getting-started.md", include_str!("../../docs/manual/getting-started.md")),
     ("insomnia.md", include_str!("../../docs/manual/insomnia.md")),
     ("production.md", include_str!("../../docs/manual/production.md")),
     ("scopes-and-tools.md", include_str!("../../docs/manual/scopes-and-tools.md")),
+    ("simulate.md", include_str!("../../docs/manual/simulate.md")),
     ("tokens-and-sessions.md", include_str!("../../docs/manual/tokens-and-sessions.md")),
     ("troubleshooting.md", include_str!("../../docs/manual/troubleshooting.md")),
 ];

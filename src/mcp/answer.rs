@@ -3,12 +3,13 @@
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::guard::Denied;
 use super::policy::Insufficient;
+use crate::model::attempt::AttemptId;
 use crate::oauth::challenge::Challenge;
 
 /// JSON-RPC 2.0 §5.1.
@@ -27,14 +28,25 @@ pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
 /// How long a client should wait when the view of revoked grants is too old: the poll may be back any second.
 const RETRY_AFTER_SECONDS: &str = "5";
 
-/// A refusal that is ready to be sent. Boxed, for a response is large and most requests are not refused.
+/// A refusal that is ready to be sent. Boxed, for it is large and most requests are not refused.
 #[derive(Debug)]
-pub(crate) struct Refused(Box<Response>);
+pub(crate) struct Refused(Box<Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    body: Value,
+    headers: HeaderMap,
+}
 
 impl Refused {
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self(Box::new(Refusal { status, body, headers: HeaderMap::new() }))
+    }
+
     /// A plain JSON error.
     pub(crate) fn http(status: StatusCode, error: &str, description: &str) -> Self {
-        Self(Box::new(json_response(status, &json!({ "error": error, "error_description": description }))))
+        Self::new(status, json!({ "error": error, "error_description": description }))
     }
 
     /// A JSON-RPC error with the request's id, where it has one.
@@ -58,7 +70,7 @@ impl Refused {
         if let (Some(body), Some(id)) = (body.as_object_mut(), id) {
             body.insert("id".into(), id);
         }
-        Self(Box::new(json_response(status, &body)))
+        Self::new(status, body)
     }
 
     /// 405, for anything but POST: there are no sessions to end and no streams to listen to.
@@ -89,9 +101,9 @@ impl Refused {
                 let challenge = challenge.clone().error("invalid_request", description);
                 Self::http(StatusCode::BAD_REQUEST, "invalid_request", description).challenged(&challenge)
             }
-            Denied::InvalidToken(description) => {
-                let challenge = challenge.clone().error("invalid_token", description);
-                Self::http(StatusCode::UNAUTHORIZED, "invalid_token", description).challenged(&challenge)
+            Denied::InvalidToken { why, .. } => {
+                let challenge = challenge.clone().error("invalid_token", why);
+                Self::http(StatusCode::UNAUTHORIZED, "invalid_token", why).challenged(&challenge)
             }
             // Our trouble, not the token's: a 401 here would make clients throw good tokens away.
             Denied::Unsure => Self::http(
@@ -122,13 +134,39 @@ impl Refused {
     }
 
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.headers_mut().insert(name, value);
+        self.0.headers.insert(name, value);
         self
+    }
+
+    /// Names the attempt to connect that this belongs to. JSON-RPC errors stay as clients know them.
+    pub(crate) fn of_attempt(mut self, attempt: &AttemptId) -> Self {
+        if let Some(body) = self.0.body.as_object_mut().filter(|body| !body.contains_key("jsonrpc")) {
+            body.insert("attempt".into(), attempt.to_string().into());
+        }
+        self
+    }
+
+    /// Whether it is our fault.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.0.status.is_server_error()
+    }
+
+    /// Why, in the words that the client gets.
+    pub(crate) fn reason(&self) -> String {
+        let text = |at: &str| self.0.body.pointer(at).and_then(Value::as_str);
+        match (text("/error"), text("/error_description"), text("/error/message")) {
+            (Some(error), Some(description), _) => format!("{error}: {description}"),
+            (_, _, Some(message)) => message.to_owned(),
+            _ => self.0.status.to_string(),
+        }
     }
 
     /// The response to send.
     pub(crate) fn into_response(self) -> Response {
-        *self.0
+        let Refusal { status, body, headers } = *self.0;
+        let mut response = json_response(status, &body);
+        response.headers_mut().extend(headers);
+        response
     }
 }
 

@@ -6,13 +6,14 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
 use super::answer::Refused;
 use super::door::Door;
 use super::envelope::{Envelope, Message};
-use super::guard::{Caller, Guard};
+use super::guard::{Admitted, Caller, Denied, Guard};
 use super::media::{Media, check_content_type};
 use super::policy::Policy;
 use super::server::Server;
@@ -21,7 +22,10 @@ use super::tools::{ToolSettings, Toolbox};
 use super::transport::Transport;
 use crate::crypto::keys::KeyRing;
 use crate::http::body::{Unread, collect};
+use crate::http::visit::{Visit, Visits};
 use crate::library::Library;
+use crate::model::attempt::{Outcome, Stage};
+use crate::model::id::{ClientId, GrantId};
 use crate::model::time::{Clock, Timestamp};
 use crate::oauth::challenge::Challenge;
 use crate::oauth::issuer::Issuer;
@@ -59,6 +63,8 @@ pub(crate) struct McpSettings {
     pub(crate) library: Library,
     /// Whom `whoami` asks.
     pub(crate) directory: Arc<dyn Directory>,
+    /// Where calls are recorded.
+    pub(crate) visits: Visits,
 }
 
 /// The endpoint, ready to serve. Clones share it.
@@ -71,6 +77,7 @@ struct Inner {
     policy: Arc<Policy>,
     transport: Transport,
     clock: Clock,
+    visits: Visits,
     body_limit: usize,
     resource_metadata: String,
     /// The challenge for who has no good token; a refusal adds its error to it.
@@ -79,7 +86,7 @@ struct Inner {
 
 /// Serves a request at the endpoint: the handler to mount, for every method, wherever the endpoint lives.
 pub(crate) async fn handle(State(state): State<McpState>, request: Request) -> Response {
-    state.0.serve(request).await.unwrap_or_else(Refused::into_response)
+    state.0.serve(request).await
 }
 
 impl McpState {
@@ -96,6 +103,7 @@ impl McpState {
             policy,
             transport: Transport::new(&Arc::new(server)),
             clock: settings.clock,
+            visits: settings.visits,
             body_limit: settings.body_limit,
             challenge: Challenge::new(&settings.resource_metadata).scope(&settings.initial_scope),
             resource_metadata: settings.resource_metadata,
@@ -118,37 +126,111 @@ impl McpState {
     }
 }
 
+/// What the headers and the body of a request decided.
+struct Read {
+    admitted: Admitted,
+    media: Media,
+    body: Bytes,
+}
+
 impl Inner {
-    async fn serve(&self, request: Request) -> Result<Response, Refused> {
-        let (mut parts, body) = request.into_parts();
-        self.door.check(&parts)?;
-        let caller = self
-            .guard
-            .admit(&parts.headers, parts.uri.query(), self.clock.now())
-            .map_err(|denied| Refused::denied(&denied, &self.challenge))?;
-        if parts.method != Method::POST {
-            return Err(Refused::method());
-        }
-        check_content_type(&parts.headers)?;
-        let media = Media::accepted_by(&parts.headers)?;
-        let body = read(body, self.body_limit).await?;
-        let envelope = Envelope::parse(&body)?;
-        // S-03: the token ends here. Neither tools nor log lines further in can pass on what they don't have.
-        parts.headers.remove(AUTHORIZATION);
-        parts.headers.remove(COOKIE);
-        parts.extensions.insert(Arc::clone(&caller));
-        match envelope {
-            Envelope::One(message) => {
-                self.permit(&caller, message.tool())?;
-                self.transport.one(parts, body.clone(), &message, media).await
+    /// Leads a request through, and records what is worth it: a token's first call, and refusals. A call with a token
+    /// that is remembered leaves nothing and pays nothing.
+    async fn serve(&self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let (mut stage, mut of) = (Stage::Challenge, None);
+        let outcome = match self.read(&parts, body, &mut of).await {
+            Ok(read) => {
+                stage = Stage::Call;
+                self.answer(parts, read).await
             }
+            Err(refused) => {
+                if of.is_some() {
+                    stage = Stage::Call;
+                }
+                Err((refused, self.visits.of(&parts)))
+            }
+        };
+        outcome.unwrap_or_else(|(refused, mut visit)| {
+            if let Some((client, grant)) = &of {
+                visit.is_of(client);
+                visit.is_about(grant);
+            }
+            visit.stage = stage;
+            let outcome = if refused.is_ours() { Outcome::Failed } else { Outcome::Refused };
+            visit.ends(outcome, &refused.reason(), None);
+            refused.of_attempt(visit.attempt()).into_response()
+        })
+    }
+
+    /// All checks that come before the message. `of` is told whose token it is as soon as that is known.
+    async fn read(&self, parts: &Parts, body: Body, of: &mut Option<(ClientId, GrantId)>) -> Result<Read, Refused> {
+        self.door.check(parts)?;
+        let admitted = self.guard.admit(&parts.headers, parts.uri.query(), self.clock.now()).map_err(|denied| {
+            if let Denied::InvalidToken { of: known, .. } = &denied {
+                of.clone_from(known);
+            }
+            Refused::denied(&denied, &self.challenge)
+        })?;
+        let checked = async {
+            if parts.method != Method::POST {
+                return Err(Refused::method());
+            }
+            check_content_type(&parts.headers)?;
+            let media = Media::accepted_by(&parts.headers)?;
+            Ok((media, read(body, self.body_limit).await?))
+        };
+        match checked.await {
+            Ok((media, body)) => Ok(Read { admitted, media, body }),
+            Err(refused) => {
+                *of = Some(admitted.caller.origin());
+                Err(refused)
+            }
+        }
+    }
+
+    /// Judges the message and carries it to the tools.
+    async fn answer(&self, mut parts: Parts, read: Read) -> Result<Response, (Refused, Visit)> {
+        let Read { admitted: Admitted { caller, first }, media, body } = read;
+        let visit = |parts: &Parts| {
+            let (client, grant) = caller.origin();
+            let mut visit = self.visits.of(parts);
+            visit.is_of(&client);
+            visit.is_about(&grant);
+            visit
+        };
+        let envelope = Envelope::parse(&body).map_err(|refused| (refused, visit(&parts)))?;
+        let permitted = match &envelope {
+            Envelope::One(message) => self.permit(&caller, message.tool()),
             Envelope::Batch(bodies) => {
                 // What can't be read calls nothing; it gets its own error among the answers.
                 let messages = bodies.iter().filter_map(|body| Message::parse(body).ok());
                 let tools: Vec<_> = messages.filter_map(|message| message.tool().map(str::to_owned)).collect();
-                self.permit(&caller, tools.iter().map(String::as_str))?;
-                self.transport.batch(&parts, bodies).await
+                self.permit(&caller, tools.iter().map(String::as_str))
             }
+        };
+        permitted.map_err(|refused| (refused, visit(&parts)))?;
+        let mut first = first.then(|| visit(&parts));
+        if let (Some(visit), Envelope::One(message)) = (&mut first, &envelope) {
+            visit.note("method", message.method().unwrap_or_default());
+            visit.note("protocol_version", header(&parts, "mcp-protocol-version"));
+        }
+        // S-03: the token ends here. Neither tools nor log lines further in can pass on what they don't have.
+        parts.headers.remove(AUTHORIZATION);
+        parts.headers.remove(COOKIE);
+        parts.extensions.insert(Arc::clone(&caller));
+        let outcome = match envelope {
+            Envelope::One(message) => self.transport.one(parts, body.clone(), &message, media).await,
+            Envelope::Batch(bodies) => self.transport.batch(&parts, bodies).await,
+        };
+        match (outcome, first) {
+            (Ok(response), Some(mut visit)) => {
+                visit.done(Stage::Call);
+                Ok(response)
+            }
+            (Ok(response), None) => Ok(response),
+            // The request is gone; whose it was is known all the same.
+            (Err(refused), first) => Err((refused, first.unwrap_or_else(|| self.visits.about(&caller.origin())))),
         }
     }
 
@@ -160,6 +242,10 @@ impl Inner {
             Refused::insufficient(&insufficient, &self.resource_metadata)
         })
     }
+}
+
+fn header<'a>(parts: &'a Parts, name: &str) -> &'a str {
+    parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Reads the body, or says in this endpoint's form why not.

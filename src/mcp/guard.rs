@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crypto::jwt::{self, TokenRefusal};
 use crate::crypto::keys::KeyRing;
+use crate::model::id::{ClientId, GrantId};
 use crate::model::time::Timestamp;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
@@ -42,6 +43,13 @@ pub(crate) struct Caller {
     pub(crate) exp: Timestamp,
 }
 
+impl Caller {
+    /// The client and the grant that the token is from.
+    pub(crate) fn origin(&self) -> (ClientId, GrantId) {
+        (ClientId::new(self.client_id.as_str()), GrantId::new(self.grant.as_str()))
+    }
+}
+
 /// Why nobody is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
@@ -55,9 +63,23 @@ pub(crate) enum Denied {
     /// Bearer use that breaks the rules, such as two tokens at once (RFC 6750 §3.1).
     Malformed(&'static str),
     /// A token came, and it is not good.
-    InvalidToken(String),
+    InvalidToken {
+        /// Why, as a sentence.
+        why: String,
+        /// The client and the grant that it was signed for, where it is one of ours.
+        of: Option<(ClientId, GrantId)>,
+    },
     /// The token is good as far as it goes, and whether it has been revoked is unknown.
     Unsure,
+}
+
+/// Somebody who is let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Admitted {
+    /// Who.
+    pub(crate) caller: Arc<Caller>,
+    /// Whether their token was not remembered: its first call here.
+    pub(crate) first: bool,
 }
 
 /// A verified token.
@@ -88,26 +110,22 @@ impl Guard {
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub(crate) fn admit(
-        &self,
-        headers: &HeaderMap,
-        query: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Arc<Caller>, Denied> {
+    pub(crate) fn admit(&self, headers: &HeaderMap, query: Option<&str>, now: Timestamp) -> Result<Admitted, Denied> {
         let token = presented(headers, query)?;
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let caller = match self.remembered(&digest, now) {
-            Some(caller) => caller,
-            None => self.verified(token, digest, now)?,
+        let (caller, first) = match self.remembered(&digest, now) {
+            Some(caller) => (caller, false),
+            None => (self.verified(token, digest, now)?, true),
         };
         if self.revocations.is_revoked(&caller.grant) {
             self.known.remove(&digest);
-            return Err(Denied::InvalidToken("The connection that this token belongs to has been revoked.".into()));
+            let why = "The connection that this token belongs to has been revoked.".to_owned();
+            return Err(Denied::InvalidToken { why, of: Some(caller.origin()) });
         }
         if self.revocations.is_stale(now) {
             return Err(Denied::Unsure);
         }
-        Ok(caller)
+        Ok(Admitted { caller, first })
     }
 
     fn remembered(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Caller>> {
@@ -125,9 +143,15 @@ impl Guard {
         }
         // Read before the check: keys that change meanwhile must not vouch for what they never saw.
         let key_set = self.keys.jwks();
-        let claims = jwt::verify(token, &self.keys, &self.issuer, &self.resource, now).map_err(|refusal| {
+        let refuse = |refusal: &TokenRefusal, of| {
             tracing::debug!(reason = %refusal, "refused a token");
-            Denied::InvalidToken(in_words(&refusal))
+            Denied::InvalidToken { why: in_words(refusal), of }
+        };
+        let claims = jwt::verify_signed(token, &self.keys, &self.issuer, &self.resource)
+            .map_err(|refusal| refuse(&refusal, None))?;
+        jwt::in_time(&claims, now).map_err(|refusal| {
+            let of = (ClientId::new(claims.client_id.as_str()), GrantId::new(claims.grant.as_str()));
+            refuse(&refusal, Some(of))
         })?;
         let caller = Arc::new(Caller {
             sub: claims.sub,
@@ -190,7 +214,8 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str,
         });
     }
     if token.len() > MAX_TOKEN_BYTES {
-        return Err(Denied::InvalidToken(format!("The token is longer than {MAX_TOKEN_BYTES} bytes: it is not ours.")));
+        let why = format!("The token is longer than {MAX_TOKEN_BYTES} bytes: it is not ours.");
+        return Err(Denied::InvalidToken { why, of: None });
     }
     Ok(token)
 }

@@ -67,7 +67,7 @@ impl ClientSecrets {
     #[must_use]
     pub fn accept(&self, presented: &SecretHash, now: Timestamp) -> bool {
         let current = self.current.as_ref().is_some_and(|own| own.matches(presented));
-        let old = self.old.as_ref().is_some_and(|(own, until)| own.matches(presented) & (*until > now));
+        let old = self.old.as_ref().is_some_and(|(own, until)| own.matches(presented) && *until > now);
         current | old
     }
 }

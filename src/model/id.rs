@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::attempt::AttemptId;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -51,4 +53,29 @@ id! {
 id! {
     /// An authorization request that is being worked on (`ath_…`).
     AuthorizationId
+}
+
+impl GrantId {
+    /// The attempt to connect that led to it.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        AttemptId::inside(&self.0)
+    }
+}
+
+impl AuthorizationId {
+    /// The attempt to connect that it belongs to.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        AttemptId::inside(&self.0)
+    }
+}
+
+impl ClientId {
+    /// Whether it has the form of the ids that this server gives to clients that register: `pc_` and 128 bits.
+    #[must_use]
+    pub fn is_of_our_making(&self) -> bool {
+        let random = self.as_str().strip_prefix("pc_").unwrap_or_default();
+        random.len() == 22 && random.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    }
 }

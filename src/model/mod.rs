@@ -1,6 +1,7 @@
 //! What the server remembers: plain values and the states that they may be in.
 
 pub mod api_token;
+pub mod attempt;
 pub mod authorization;
 pub mod client;
 pub mod grant;

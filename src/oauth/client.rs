@@ -4,6 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::error::{ErrorCode, Refusal};
+use super::https_url::{HttpsUrl, MAX_URL};
+use super::jwks::JwkSet;
 use super::redirect_uri::{InvalidRedirectUri, RedirectUri};
 use super::scope::Scope;
 
@@ -67,6 +69,8 @@ pub struct RegistrationRules {
     pub scope: Scope,
     /// Private-use schemes without a dot that are accepted (see [`RedirectUri::parse`]).
     pub known_schemes: Vec<String>,
+    /// Ports that a `jwks_uri` may have.
+    pub allowed_ports: Vec<u16>,
 }
 
 /// Where a client's public keys are.
@@ -113,6 +117,25 @@ pub struct ClientMetadata {
 const MAX_REDIRECT_URIS: usize = 20;
 
 impl ClientMetadata {
+    /// The least that a public client can be: one callback, every grant type and scope on offer.
+    #[must_use]
+    pub fn of_public(redirect_uri: RedirectUri, name: Option<String>, rules: &RegistrationRules) -> Self {
+        Self {
+            redirect_uris: vec![redirect_uri],
+            auth_methods: vec![AuthMethod::None],
+            keys: None,
+            grant_types: rules.grant_types.iter().map(|grant| (*grant).to_owned()).collect(),
+            scope: rules.scope.clone(),
+            name,
+            uri: None,
+            tos_uri: None,
+            policy_uri: None,
+            software_id: None,
+            software_version: None,
+            application_type: None,
+        }
+    }
+
     /// The way of authenticating that the client prefers.
     #[must_use]
     pub fn preferred_method(&self) -> AuthMethod {
@@ -163,7 +186,7 @@ impl ClientMetadata {
         Ok(Self {
             redirect_uris,
             auth_methods: vec![auth_method],
-            keys: None,
+            keys: if auth_method == AuthMethod::PrivateKeyJwt { Some(keys(members, rules)?) } else { None },
             grant_types,
             scope: asked.filter(|scope| !scope.is_empty()).unwrap_or_else(|| rules.scope.clone()),
             name: text(members, "client_name", 200)?.map(|name| printable(&name)).filter(|name| !name.is_empty()),
@@ -184,6 +207,22 @@ fn substitute(asked: AuthMethod, rules: &RegistrationRules) -> AuthMethod {
         AuthMethod::None
     } else {
         rules.auth_methods.first().copied().unwrap_or(AuthMethod::ClientSecretBasic)
+    }
+}
+
+/// RFC 7591 §2: `jwks` or `jwks_uri`, not both. Without keys the method proves nothing.
+fn keys(members: &Map<String, Value>, rules: &RegistrationRules) -> Result<ClientKeys, Refusal> {
+    let inline = members.get("jwks").filter(|value| !value.is_null());
+    match (inline, text(members, "jwks_uri", MAX_URL)?) {
+        (Some(_), Some(_)) => Err(metadata("jwks and jwks_uri are both there; send one of them")),
+        (Some(Value::Object(set)), None) => JwkSet::from_members(set)
+            .map(|set| ClientKeys::Inline(set.as_str().to_owned()))
+            .map_err(|why| metadata(format!("jwks: {why}"))),
+        (Some(_), None) => Err(metadata("jwks must be an object with keys")),
+        (None, Some(uri)) => HttpsUrl::parse(&uri, &rules.allowed_ports)
+            .map(|url| ClientKeys::Uri(url.as_str().to_owned()))
+            .map_err(|why| metadata(format!("jwks_uri: {why}"))),
+        (None, None) => Err(metadata("private_key_jwt needs jwks or jwks_uri with the client's public keys")),
     }
 }
 
@@ -215,7 +254,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Drops control and invisible direction-changing characters, which could make a name lie on the consent page.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
@@ -271,6 +310,7 @@ mod tests {
             grant_types: vec!["authorization_code", "refresh_token"],
             scope: Scope::parse("a b offline_access").unwrap(),
             known_schemes: vec!["cursor".to_owned()],
+            allowed_ports: vec![443],
         }
     }
 

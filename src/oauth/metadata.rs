@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::client::AuthMethod;
 use super::issuer::Issuer;
+use super::jwks::AssertionAlgorithm;
 use super::resource::Resource;
 use super::scope::{OFFLINE_ACCESS, Scope};
 
@@ -64,6 +65,8 @@ pub struct Offer {
     pub signing_alg: &'static str,
     /// The product's or deployment's name.
     pub name: String,
+    /// Whether a `client_id` may be the URL of a metadata document.
+    pub documents: bool,
 }
 
 /// Authorization server metadata (RFC 8414 §2), with the members that OpenID discovery readers insist on
@@ -82,13 +85,19 @@ pub struct AuthorizationServerMetadata {
     response_modes_supported: [&'static str; 1],
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     code_challenge_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
     protected_resources: [String; 1],
     subject_types_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'static str; 1],
     service_documentation: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    client_id_metadata_document_supported: bool,
 }
 
 impl AuthorizationServerMetadata {
@@ -96,6 +105,10 @@ impl AuthorizationServerMetadata {
     #[must_use]
     pub fn new(issuer: &Issuer, paths: &EndpointPaths, resource: &Resource, offer: &Offer) -> Self {
         let methods: Vec<_> = offer.auth_methods.iter().map(|method| method.as_str()).collect();
+        // RFC 8414 §2: with a method that signs, how; the verifier reads the same list.
+        let signs = offer.auth_methods.contains(&AuthMethod::PrivateKeyJwt);
+        let algorithms: Vec<_> =
+            AssertionAlgorithm::ALL.into_iter().filter(|_| signs).map(AssertionAlgorithm::as_str).collect();
         let mut scopes: Vec<_> = offer.scope.iter().map(ToString::to_string).collect();
         if offer.grant_types.contains(&"refresh_token") {
             scopes.push(OFFLINE_ACCESS.to_owned());
@@ -112,6 +125,8 @@ impl AuthorizationServerMetadata {
             response_modes_supported: ["query"],
             grant_types_supported: offer.grant_types.clone(),
             token_endpoint_auth_methods_supported: methods.clone(),
+            token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms,
             revocation_endpoint_auth_methods_supported: methods,
             code_challenge_methods_supported: ["S256"],
             authorization_response_iss_parameter_supported: true,
@@ -119,6 +134,7 @@ impl AuthorizationServerMetadata {
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: [offer.signing_alg],
             service_documentation: issuer.join("/"),
+            client_id_metadata_document_supported: offer.documents,
         }
     }
 }

@@ -4,11 +4,16 @@
 //! [`error::Refusal`]; nothing in this module can fail in any other way.
 
 pub mod algorithm;
+pub mod assertion;
 pub mod authorize;
 pub mod challenge;
 pub mod client;
+pub mod document;
 pub mod error;
+pub mod https_url;
 pub mod issuer;
+pub mod json;
+pub mod jwks;
 pub mod metadata;
 pub mod params;
 pub mod pkce;

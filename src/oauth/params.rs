@@ -67,6 +67,11 @@ impl Params {
         self.all(name).next()
     }
 
+    /// All of them with their values, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// All values of a parameter that may repeat.
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())

@@ -223,6 +223,34 @@ impl Store {
         Ok(id)
     }
 
+    /// Remembers a public client under an id that it brings. Somebody else who was quicker, or a client that was
+    /// deleted under this id, stays as it is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn adopt_client(
+        &self,
+        id: &ClientId,
+        metadata: &ClientMetadata,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        write!(self, |db| sqlx::query(
+            "insert into client (id, name, redirect_uris, auth_method, grant_types, scope, shared, registered_at)
+             values ($1, $2, $3, $4, $5, $6, false, $7) on conflict (id) do nothing"
+        )
+        .bind(id)
+        .bind(&metadata.name)
+        .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
+        .bind(methods(metadata))
+        .bind(list(metadata.grant_types.iter()))
+        .bind(metadata.scope.to_string())
+        .bind(now)
+        .execute(db)
+        .await
+        .map(drop))?;
+        Ok(())
+    }
+
     /// The client with this id; a deleted one is found too and says so.
     ///
     /// # Errors

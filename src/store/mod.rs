@@ -5,11 +5,14 @@
 //! read. No connection, transaction or row type leaves this module.
 
 mod api_token;
+mod assertion;
+mod attempt;
 mod authorization;
 mod client;
 mod code;
 mod connect;
 mod connection;
+mod document;
 mod grant;
 mod key;
 mod logo;
@@ -20,11 +23,13 @@ mod throttle;
 mod user;
 
 pub use api_token::NewApiToken;
+pub use attempt::{Listed, key_of as attempt_key};
 pub use authorization::{Approval, Decided};
 pub use client::NewRegistration;
 pub use code::Redeem;
 pub use connect::ConnectError;
 pub use connection::{LiveGrant, Whose};
+pub use document::{NewDocument, StoredDocument, StoredKeys};
 pub use grant::{Connection, Rotate};
 pub use managed::{NewManaged, Page};
 pub use user::{AccountError, NewUser};

@@ -17,6 +17,7 @@ impl Store {
     /// When the database fails; what was deleted until then stays deleted.
     pub async fn sweep(&self, now: Timestamp, evidence_before: Timestamp) -> Result<u64, StoreError> {
         let mut rows = delete!(self, "delete from session where expires_at <= $1", now);
+        rows += delete!(self, "delete from client_assertion where expires_at <= $1", now);
         rows += delete!(self, "delete from setup_link where expires_at <= $1", now);
         rows += delete!(self, "delete from sign_in_failure where window_ends_at <= $1", now);
         rows += delete!(self, "delete from authorization_request where expires_at <= $1", evidence_before);

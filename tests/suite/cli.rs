@@ -43,19 +43,25 @@ impl Drop for Place {
 #[derive(Debug)]
 pub struct Answer {
     pub good: bool,
+    pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
 impl Answer {
-    fn of(output: &Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { good: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
+        Self {
+            good: output.status.success(),
+            code: output.status.code(),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
     }
 }
 
 /// A server process, killed when dropped.
-struct Serving(Child);
+pub struct Serving(pub Child);
 
 impl Drop for Serving {
     fn drop(&mut self) {
@@ -64,7 +70,7 @@ impl Drop for Serving {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -192,4 +198,52 @@ fn a_wrong_master_key_stops_the_start() {
 fn mode_of(path: &std::path::Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// F: an id from any error is enough to hear what went wrong; the list knows it too.
+#[test]
+fn attempts_are_told_in_the_shell() {
+    let place = Place::new();
+    assert!(place.run(&["attempts", "list"]).out.contains("Nothing is recorded"));
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let public_url = format!("http://localhost:{port}");
+    let env = [("PORTCULLIS__LISTEN", listen.as_str()), ("PORTCULLIS__PUBLIC_URL", &public_url)];
+    let mut serving = Serving(place.command(&[], &env).spawn().unwrap());
+    let body = until_answered(&listen, "/mcp");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let id = body["attempt"].as_str().unwrap().to_owned();
+    // A stop writes what was recorded last.
+    assert!(Command::new("kill").args(["-TERM", &serving.0.id().to_string()]).status().unwrap().success());
+    assert!(serving.0.wait().unwrap().success());
+    let typed = id.to_lowercase().replace('-', "");
+    let story = place.run(&["doctor", "--attempt", &typed]);
+    assert!(story.good && story.out.contains("no_authorization_header") && story.out.contains(&id), "{story:?}");
+    let json: serde_json::Value =
+        serde_json::from_str(&place.run(&["doctor", "--attempt", &id, "--json"]).out).unwrap();
+    assert_eq!((json["attempt"].as_str(), json["steps"][0]["step"].as_str()), (Some(id.as_str()), Some("challenge")));
+    let list = place.run(&["attempts", "list"]);
+    assert!(list.good && list.out.contains(&id), "{list:?}");
+    let list: serde_json::Value = serde_json::from_str(&place.run(&["attempts", "list", "--json"]).out).unwrap();
+    assert_eq!(list[0]["attempt"].as_str(), Some(id.as_str()));
+    let unknown = place.run(&["doctor", "--attempt", "0000-0000"]);
+    assert!(!unknown.good && unknown.err.contains("nothing is recorded"), "{unknown:?}");
+    let broken = place.run(&["doctor", "--attempt", "nonsense!"]);
+    assert!(!broken.good && broken.err.contains("K7QD-2M4X"), "{broken:?}");
+}
+
+/// Asks a server that is starting, for at most some seconds; gives the body.
+fn until_answered(address: &str, path: &str) -> String {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Ok(mut stream) = std::net::TcpStream::connect(address) {
+            write!(stream, "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            return text.split_once("\r\n\r\n").unwrap().1.to_owned();
+        }
+        assert!(begun.elapsed().as_secs() < 30, "it does not start");
+        std::thread::yield_now();
+    }
 }

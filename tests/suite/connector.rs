@@ -170,6 +170,18 @@ impl Connector {
         .await
     }
 
+    /// A public client that comes with an id which it did not get here.
+    pub fn known(server: &TestServer, id: &str, redirect_uri: &str) -> Self {
+        Self {
+            origin: server.origin.clone(),
+            client_id: id.to_owned(),
+            client_secret: None,
+            redirect_uri: redirect_uri.to_owned(),
+            registration: json!({ "token_endpoint_auth_method": "none" }),
+            resource: format!("{}/mcp", server.origin),
+        }
+    }
+
     /// The same client, which now happens to reach this copy of the server.
     pub fn turned_to(&self, replica: &TestServer) -> Self {
         Self { origin: replica.address.clone(), ..self.clone() }

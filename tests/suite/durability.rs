@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::app::{App, BuildError};
 use portcullis::crypto::random::Random;
+use portcullis::fetch::Resolver;
 use portcullis::model::time::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -17,7 +18,7 @@ use crate::on_both_databases;
 use crate::server::{Database, OwnDatabase, START, TestServer, USER, http};
 
 /// A wire to PostgreSQL that can be cut and mended.
-struct Wire {
+pub struct Wire {
     port: u16,
     target: String,
     task: JoinHandle<()>,
@@ -56,7 +57,7 @@ impl Wire {
 }
 
 /// A database that goes away and comes back while a server runs on it.
-enum Outage {
+pub enum Outage {
     Postgres(Box<Wire>),
     /// Another process that holds the lock of the file.
     Sqlite(Box<SqliteConnection>),
@@ -64,7 +65,7 @@ enum Outage {
 
 impl Outage {
     /// A server whose database can be taken away, with an account.
-    async fn server(database: Database) -> (TestServer, Self) {
+    pub async fn server(database: Database) -> (TestServer, Self) {
         let own = OwnDatabase::new(database).await;
         let patience = ("PORTCULLIS__DATABASE__ACQUIRE_TIMEOUT", "1s");
         let (settings, outage) = match database {
@@ -88,14 +89,14 @@ impl Outage {
         (server, outage)
     }
 
-    async fn begin(&mut self) {
+    pub async fn begin(&mut self) {
         match self {
             Self::Postgres(wire) => wire.cut().await,
             Self::Sqlite(other) => drop(sqlx::raw_sql("begin exclusive").execute(&mut **other).await.unwrap()),
         }
     }
 
-    async fn end(&mut self) {
+    pub async fn end(&mut self) {
         match self {
             Self::Postgres(wire) => wire.mend().await,
             Self::Sqlite(other) => drop(sqlx::raw_sql("rollback").execute(&mut **other).await.unwrap()),
@@ -194,7 +195,7 @@ on_both_databases! {
         let mut config = server.config.clone();
         config.keys.master_key = Some([9; 32]);
         let (clock, _) = Clock::settable(START);
-        let built = App::build(config, server.app.store().clone(), clock, Random::system()).await;
+        let built = App::build(config, server.app.store().clone(), clock, Random::system(), Resolver::system()).await;
         let Err(BuildError::Keys(error)) = built else { panic!("it started") };
         assert!(error.to_string().contains("master key"), "{error}");
     }

@@ -38,6 +38,7 @@ const LEVELS: &[(&str, u8)] = &[
 /// Same-level edges that are meant, with the reason.
 const MEANT: &[(&str, &str, &str)] = &[
     ("app", "http", "the application holds the shell's parts: cookies, limits, the edge"),
+    ("attempts", "clients", "the story gives the advice of the client's profile"),
     ("cli", "server", "the command `serve` starts it"),
 ];
 

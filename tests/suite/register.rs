@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portcullis::model::id::ClientId;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -387,8 +388,7 @@ on_both_databases! {
         let gone = manage(&unused.registration, Method::GET, token(&unused.registration), None).await;
         gone.refused(401, "invalid_token");
         assert_eq!(manage(&used.registration, Method::GET, token(&used.registration), None).await.status, 200);
-        let page = Browser::new(&server).open(&unused.authorize_url(&[])).await.page();
-        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(server.app.store().find_client(&ClientId::new(&unused.client_id)).await.unwrap().is_none());
         used.authorize(&mut Browser::new(&server), &[]).await.one("code");
     }
 

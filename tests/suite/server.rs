@@ -8,6 +8,7 @@ use portcullis::app::App;
 use portcullis::config::Config;
 use portcullis::crypto::password::Passwords;
 use portcullis::crypto::random::Random;
+use portcullis::fetch::Resolver;
 use portcullis::model::id::UserId;
 use portcullis::model::time::{Clock, Timestamp};
 use portcullis::model::user::{Role, Username};
@@ -16,13 +17,15 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::vendor::{Vendor, ca_file, lost};
+
 /// Where the clock of every test begins.
 pub const START: i64 = 1_800_000_000;
 /// The user that every server has, and their password.
 pub const USER: &str = "ada";
 pub const PASSWORD: &str = "correct horse battery";
 /// A master key, the same for all replicas.
-const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+pub const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// Which engine a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,7 @@ pub struct TestServer {
     pub config: Config,
     pub database: OwnDatabase,
     hand: Arc<AtomicI64>,
+    resolver: Resolver,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -114,16 +118,34 @@ impl TestServer {
 
     /// A server on a database that exists. A setting named `PORTCULLIS_CONFIG` is the configuration file. With `public_url` it is a replica behind that address.
     pub async fn on(database: OwnDatabase, settings: &[(&str, &str)], public_url: Option<&str>) -> Self {
-        Self::at(START, database, settings, public_url).await
+        Self::at(START, database, settings, public_url, lost()).await
+    }
+
+    /// A server to which `vendor` is the whole world outside: every name leads there.
+    pub async fn beside(database: Database, vendor: &Vendor, settings: &[(&str, &str)]) -> Self {
+        Self::beside_on(OwnDatabase::new(database).await, vendor.resolver(), settings).await
+    }
+
+    /// The same on a database that exists, with any resolver.
+    pub async fn beside_on(database: OwnDatabase, resolver: Resolver, settings: &[(&str, &str)]) -> Self {
+        let server = Self::at(START, database, settings, None, resolver).await;
+        server.add_user(USER, PASSWORD, Role::User).await;
+        server
     }
 
     /// Another copy of this server on the same database, behind the same address, with a clock of its own that
     /// shows the same time.
     pub async fn replica(&self, settings: &[(&str, &str)]) -> Self {
-        Self::at(self.now().0, self.database.clone(), settings, Some(&self.origin)).await
+        Self::at(self.now().0, self.database.clone(), settings, Some(&self.origin), self.resolver.clone()).await
     }
 
-    async fn at(start: i64, database: OwnDatabase, settings: &[(&str, &str)], public_url: Option<&str>) -> Self {
+    async fn at(
+        start: i64,
+        database: OwnDatabase,
+        settings: &[(&str, &str)],
+        public_url: Option<&str>,
+        resolver: Resolver,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let origin = public_url.map_or_else(|| own.clone(), str::to_owned);
@@ -135,6 +157,8 @@ impl TestServer {
             ("PORTCULLIS__PASSWORDS__MEMORY_KIB", "64"),
             ("PORTCULLIS__PASSWORDS__ITERATIONS", "1"),
             ("PORTCULLIS__LIMITS__ENABLED", "false"),
+            ("PORTCULLIS__DOCUMENTS__CA_FILE", ca_file().to_str().unwrap()),
+            ("PORTCULLIS__DOCUMENTS__ALLOWED_NETWORKS", "127.0.0.1"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
@@ -150,13 +174,13 @@ impl TestServer {
                 .unwrap();
         store.migrate().await.unwrap();
         let (clock, hand) = Clock::settable(start);
-        let app = App::build(config.clone(), store, clock, Random::system()).await.unwrap();
+        let app = App::build(config.clone(), store, clock, Random::system(), resolver.clone()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = app.clone();
         let task = tokio::spawn(async move {
             portcullis::server::serve(listener, serving, async { drop(stopped.await) }).await.unwrap();
         });
-        Self { app, origin, address: own, config, database, hand, stop: Some(stop), task: Some(task) }
+        Self { app, origin, address: own, config, database, hand, resolver, stop: Some(stop), task: Some(task) }
     }
 
     /// Makes an account.
@@ -207,9 +231,9 @@ impl TestServer {
 
     /// Stops the server, as a deployment does, and starts another on the same database, at the same time of day.
     pub async fn restart(self, settings: &[(&str, &str)]) -> Self {
-        let (now, origin) = (self.now().0, self.origin.clone());
+        let (now, origin, resolver) = (self.now().0, self.origin.clone(), self.resolver.clone());
         let database = self.stop().await;
-        Self::at(now, database, settings, Some(&origin)).await
+        Self::at(now, database, settings, Some(&origin), resolver).await
     }
 
     /// Stops the server; its database stays.

@@ -237,7 +237,9 @@ on_both_databases! {
         let code = code(&server, &client).await;
         let id = client.client_id.as_str();
         redeem_with(&client, &code, &[("client_id", id), ("client_secret", "x")]).await.refused(401, "invalid_client");
-        redeem_with(&client, &code, &[("client_id", id), ("client_assertion", "x")]).await.refused(401, "invalid_client");
+        let kind = ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        let signed = [("client_id", id), kind, ("client_assertion", "e30.e30.AAAA")];
+        redeem_with(&client, &code, &signed).await.refused(401, "invalid_client");
         assert_eq!(redeem_with(&client, &code, &[("client_id", id)]).await.status, StatusCode::OK);
     }
 

@@ -5,6 +5,8 @@ use axum::response::Response;
 use super::respond;
 use crate::app::App;
 use crate::http::respond::Rejection;
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::grant::{Grant, Redemption};
 use crate::model::secret::{Secret, SecretKind};
@@ -15,6 +17,7 @@ use crate::store::Redeem;
 
 pub(super) async fn redeem(
     app: &App,
+    visit: &mut Visit,
     client: &Client,
     request: &CodeRequest,
     now: Timestamp,
@@ -23,6 +26,8 @@ pub(super) async fn redeem(
     let Some(code) = app.store.find_code(&code_hash).await? else {
         return Err(Redemption::Unknown.refusal().into());
     };
+    // Whoever holds the code is part of its story, whether it is theirs or not.
+    visit.is_about(&code.grant.id);
     // A redeemed code of this client goes on to the store, which takes its grant down (RFC 9700 §4.5). All
     // else is judged first and burns nothing: a stolen code without its verifier must not cost the rightful
     // client its own.
@@ -52,6 +57,9 @@ pub(super) async fn redeem(
     match redemption {
         Redemption::Redeemed => {
             tracing::info!(client = %client.id, grant = %grant.id, scope = %grant.scope, "code redeemed");
+            visit.note("expires_in", &access.expires_in.to_string());
+            visit.note("refresh_token", if refresh.is_some() { "issued" } else { "none" });
+            visit.done(Stage::Redeem);
             respond(&access, &grant.scope, refresh.as_ref())
         }
         Redemption::Replayed => {

@@ -4,7 +4,7 @@ mod authorization_code;
 mod refresh_token;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
@@ -13,8 +13,11 @@ use crate::app::client_auth::authenticate;
 use crate::http::address::Network;
 use crate::http::body;
 use crate::http::respond::{Rejection, json};
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::secret::Secret;
 use crate::oauth::error::Refusal;
+use crate::oauth::params::Params;
 use crate::oauth::scope::Scope;
 use crate::oauth::token::TokenRequest;
 use crate::tokens::AccessToken;
@@ -32,12 +35,13 @@ struct TokenResponse<'a> {
 }
 
 /// `POST` at the token endpoint.
-pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
-    let outcome = serve(&app, request).await;
-    app.edge.json("token", outcome)
+pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
+    let outcome = serve(&app, &mut visit, request).await;
+    app.edge.json("token", &visit, outcome)
 }
 
-async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
+async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
+    visit.stage = Stage::Token;
     let (parts, body) = request.into_parts();
     if let Some(limits) = &app.limits {
         let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
@@ -48,6 +52,8 @@ async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
         return Err(Refusal::invalid_request("send parameters in the body, not in the URL").into());
     }
     let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;
+    visit.received(&params);
+    note_method(visit, &parts.headers, &params);
     let now = app.clock.now();
     let request = TokenRequest::parse(&params, app.config.tokens.refresh);
     // Read once for both: whose the token is, and what becomes of it.
@@ -57,12 +63,37 @@ async fn serve(app: &App, request: Request) -> Result<Response, Rejection> {
         }
         Ok(TokenRequest::AuthorizationCode(_)) | Err(_) => None,
     };
+    visit.stage = match &request {
+        Ok(TokenRequest::AuthorizationCode(_)) => Stage::Redeem,
+        Ok(TokenRequest::RefreshToken(_)) => Stage::Refresh,
+        Err(_) => visit.stage,
+    };
+    if let Some(stored) = &stored {
+        visit.is_about(&stored.grant.id);
+    }
     let owner = stored.as_ref().map(|stored| stored.client.clone());
     let client = authenticate(app, &parts.headers, &params, owner, now).await?;
+    visit.is_of(&client.id);
     match request? {
-        TokenRequest::AuthorizationCode(request) => authorization_code::redeem(app, &client, &request, now).await,
-        TokenRequest::RefreshToken(request) => refresh_token::rotate(app, &client, &request, stored, now).await,
+        TokenRequest::AuthorizationCode(request) => {
+            authorization_code::redeem(app, visit, &client, &request, now).await
+        }
+        TokenRequest::RefreshToken(request) => refresh_token::rotate(app, visit, &client, &request, stored, now).await,
     }
+}
+
+/// Keeps how the client proved itself, and nothing of the proof.
+fn note_method(visit: &mut Visit, headers: &HeaderMap, params: &Params) {
+    let by = if headers.contains_key(header::AUTHORIZATION) {
+        "client_secret_basic"
+    } else if params.first("client_assertion").is_some() {
+        "private_key_jwt"
+    } else if params.first("client_secret").is_some() {
+        "client_secret_post"
+    } else {
+        "none"
+    };
+    visit.note("client_authentication", by);
 }
 
 fn respond(access: &AccessToken, scope: &Scope, refresh: Option<&Secret>) -> Result<Response, Rejection> {

@@ -5,6 +5,8 @@ use axum::response::Response;
 use super::respond;
 use crate::app::App;
 use crate::http::respond::Rejection;
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::grant::{RefreshToken, Rotation, check_resource};
 use crate::model::secret::Secret;
@@ -13,8 +15,12 @@ use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::token::{RefreshRequest, narrow};
 use crate::store::Rotate;
 
+/// What is recorded of a refresh that was repeated in time.
+const REPEATED: &str = "repeated: the same successor was sent again";
+
 pub(super) async fn rotate(
     app: &App,
+    visit: &mut Visit,
     client: &Client,
     request: &RefreshRequest,
     stored: Option<RefreshToken>,
@@ -57,10 +63,12 @@ pub(super) async fn rotate(
     match rotation {
         Rotation::Rotated => {
             tracing::info!(client = %client.id, %grant, "token refreshed");
+            visit.done(Stage::Refresh);
             respond(&access, &scope, Some(&successor))
         }
         Rotation::Repeated => {
             tracing::info!(client = %client.id, %grant, "refresh repeated inside the grace window: the same successor");
+            visit.done_with(Stage::Refresh, REPEATED);
             respond(&access, &scope, Some(&successor))
         }
         Rotation::Replayed => {

@@ -21,6 +21,7 @@ use crate::crypto::jwt::{self, AccessTokenClaims};
 use crate::crypto::keys::{KeyRing, generate};
 use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
+use crate::http::visit::Visits;
 use crate::library::Library;
 use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp};
@@ -70,6 +71,7 @@ impl Fixture {
         let revocations = Arc::new(Revocations::new());
         revocations.confirm(Timestamp(NOW));
         let (clock, hand) = Clock::settable(NOW);
+        let visits_clock = clock.clone();
         let scope = |text| Some(Scope::parse(text).unwrap());
         let mut settings = McpSettings {
             issuer: Issuer::from_origin(&url::Url::parse("https://mcp.example.com").unwrap()),
@@ -90,6 +92,7 @@ impl Fixture {
             clock,
             library: Library::open(None, "https://mcp.example.com/docs".into()).unwrap(),
             directory: Arc::new(People),
+            visits: Visits::unrecorded(master.attempts(), visits_clock),
         };
         change(&mut settings);
         Self { state: McpState::new(settings), keys, revocations, hand, master }

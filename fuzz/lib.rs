@@ -1,0 +1,21 @@
+//! The product's pure core, compiled by itself: it has no I/O and few dependencies, so that targets build in seconds
+//! and run fast. The sources are the product's own.
+
+#![allow(dead_code, reason = "targets use a part")]
+
+pub mod oauth;
+
+use oauth::client::AuthMethod;
+use oauth::document::DocumentRules;
+use oauth::scope::Scope;
+
+/// What a server with default settings offers.
+pub fn rules() -> DocumentRules {
+    DocumentRules {
+        auth_methods: vec![AuthMethod::None, AuthMethod::PrivateKeyJwt],
+        grant_types: vec!["authorization_code", "refresh_token"],
+        scope: Scope::parse("docs:search docs:read offline_access").expect("these are scopes"),
+        known_schemes: vec!["cursor".to_owned(), "vscode".to_owned()],
+        allowed_ports: vec![443],
+    }
+}

@@ -1,0 +1,17 @@
+//! Handlers take a [`Visit`] as an argument: one for each request.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::App;
+use crate::http::visit::Visit;
+
+impl FromRequestParts<App> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(app.visits.of(parts))
+    }
+}

@@ -1,0 +1,256 @@
+//! Every rule, by steps that were made up.
+
+use super::{Finding, judge};
+use crate::attempts::case::{Case, Step};
+use crate::clients::profile::Profiles;
+use crate::model::attempt::{ALLOWED, ASKED, AttemptId, Event, Outcome, Recorded, Stage};
+use crate::model::time::Timestamp;
+
+const BEGIN: i64 = 1_000;
+
+fn step(stage: Stage, outcome: Outcome, at: i64, reason: &str) -> Step {
+    let event = Event {
+        attempt: AttemptId::from_bits(1),
+        early: false,
+        at: Timestamp(BEGIN + at),
+        stage,
+        outcome,
+        reason: reason.to_owned(),
+        detail: Vec::new(),
+        agent: "python-httpx/0.27".to_owned(),
+        network: "160.79.106.1".to_owned(),
+        client_id: None,
+        grant_id: None,
+    };
+    Step { recorded: Recorded { last_at: event.at, count: 1, event }, related: false }
+}
+
+fn ok(stage: Stage, at: i64) -> Step {
+    step(stage, Outcome::Ok, at, "")
+}
+
+fn refused(stage: Stage, at: i64, reason: &str) -> Step {
+    step(stage, Outcome::Refused, at, reason)
+}
+
+fn with(mut step: Step, detail: &[(&str, &str)]) -> Step {
+    step.recorded.event.detail = detail.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    step
+}
+
+fn often(mut step: Step, count: i64, until: i64) -> Step {
+    step.recorded.count = count;
+    step.recorded.last_at = Timestamp(BEGIN + until);
+    step
+}
+
+/// What is judged of these steps by Claude at this time after the beginning.
+fn findings(steps: Vec<Step>, now: i64) -> Vec<Finding> {
+    let profile = Profiles::embedded().unwrap().by_id("claude").cloned();
+    let case =
+        Case { attempt: AttemptId::from_bits(1), steps, client: None, client_name: None, profile, also: Vec::new() };
+    judge(&case, Timestamp(BEGIN + now))
+}
+
+fn only(steps: Vec<Step>, now: i64) -> Finding {
+    let found = findings(steps, now);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
+}
+
+/// The steps of a connection up to its tokens, at 10 seconds.
+fn tokens() -> Vec<Step> {
+    vec![
+        refused(Stage::Challenge, 0, "no_authorization_header: none arrived"),
+        ok(Stage::ResourceMetadata, 1),
+        ok(Stage::ServerMetadata, 1),
+        ok(Stage::Registration, 2),
+        ok(Stage::Authorize, 3),
+        step(Stage::SignIn, Outcome::Ok, 4, ASKED),
+        ok(Stage::SignIn, 5),
+        step(Stage::Consent, Outcome::Ok, 6, ASKED),
+        step(Stage::Consent, Outcome::Ok, 7, ALLOWED),
+        ok(Stage::CodeSent, 8),
+        with(ok(Stage::Redeem, 10), &[("expires_in", "3600"), ("refresh_token", "issued")]),
+    ]
+}
+
+fn after_tokens(more: Vec<Step>) -> Vec<Step> {
+    let mut steps = tokens();
+    steps.extend(more);
+    steps
+}
+
+/// The first `count` steps of [`tokens`].
+fn up_to(stage: Stage) -> Vec<Step> {
+    let steps = tokens();
+    let end = steps.iter().rposition(|step| step.recorded.event.stage == stage).unwrap();
+    steps.into_iter().take(end + 1).collect()
+}
+
+/// E1: the client's names, its networks, and where to look at Cloudflare and elsewhere.
+#[test]
+fn a_token_without_a_call_names_what_is_in_front() {
+    let found = only(tokens(), 10 + 30);
+    assert_eq!((found.rule, found.good), ("no_call_since_token", false));
+    let text = format!("{} {}", found.what, found.remedy.join(" "));
+    for part in ["Claude-User", "160.79.104.0/21", "Cloudflare", "AI Crawl Control", "WAF", "Bots"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(only(tokens(), 10 + 29).rule, "waiting");
+}
+
+/// E7: calls come, and the header doesn't.
+#[test]
+fn a_stripped_authorization_header_is_told_from_silence() {
+    // The same row as the first challenge: it was repeated after the token was issued.
+    let mut steps = tokens();
+    steps[0] = often(steps[0].clone(), 3, 14);
+    assert_eq!(only(steps, 60).rule, "authorization_header_stripped");
+    let host = refused(Stage::Challenge, 12, "host_not_allowed: The request came for host inner");
+    let found = only(after_tokens(vec![host]), 60);
+    assert_eq!(found.rule, "calls_refused");
+    assert!(found.remedy[0].contains("mcp.allowed_hosts"), "{found:?}");
+}
+
+/// C9.
+#[test]
+fn a_code_that_nobody_redeems_is_the_clients_side() {
+    let mut steps = up_to(Stage::CodeSent);
+    let sent = steps.pop().unwrap();
+    steps.push(with(sent, &[("redirect_uri", "https://claude.ai/api/mcp/auth_callback")]));
+    let found = only(steps.clone(), 8 + 30);
+    assert_eq!(found.rule, "code_never_redeemed");
+    assert!(found.what.contains("claude.ai/api/mcp/auth_callback"), "{found:?}");
+    assert_eq!(only(steps, 20).rule, "waiting");
+}
+
+#[test]
+fn steps_that_nothing_follows_are_named() {
+    let last = |stage| only(up_to(stage), 100_000).rule;
+    assert_eq!(last(Stage::Challenge), "challenge_and_stopped");
+    assert_eq!(last(Stage::ResourceMetadata), "metadata_and_stopped");
+    assert_eq!(last(Stage::ServerMetadata), "metadata_and_stopped");
+    assert_eq!(last(Stage::Registration), "registered_and_stopped");
+    assert_eq!(last(Stage::Authorize), "never_signed_in");
+    assert_eq!(last(Stage::Consent), "allowed_and_lost");
+    let mut asked = up_to(Stage::Consent);
+    asked.pop();
+    assert_eq!(only(asked.clone(), 100_000).rule, "never_decided");
+    assert_eq!(only(asked, 30).rule, "waiting");
+}
+
+/// B8, C1, C10: why, and how to mend it in that very client.
+#[test]
+fn refused_authorization_says_why_and_what_to_do_in_that_client() {
+    let mut steps = up_to(Stage::ServerMetadata);
+    steps.push(refused(Stage::Authorize, 3, "This client is not registered here: Your client uses a registration …"));
+    let found = only(steps, 60);
+    assert_eq!(found.rule, "authorize_refused");
+    assert!(found.what.contains("not registered here") && found.remedy[0].contains("In Claude, open Settings"));
+    let pkce = refused(Stage::Authorize, 3, "invalid_request: code_challenge is missing");
+    assert!(only(vec![pkce], 60).remedy[0].contains("S256"));
+}
+
+#[test]
+fn a_person_who_does_not_get_through_is_named() {
+    let mut wrong = up_to(Stage::Authorize);
+    wrong.push(often(refused(Stage::SignIn, 5, "The login name or the password is wrong."), 3, 9));
+    let found = only(wrong, 600);
+    assert_eq!(found.rule, "sign_in_failed");
+    assert!(found.what.contains("3 times"));
+    let mut denied = up_to(Stage::SignIn);
+    denied.push(step(Stage::Consent, Outcome::Ok, 6, ASKED));
+    denied.push(refused(Stage::Consent, 7, "the person did not allow access"));
+    assert_eq!(only(denied, 8).rule, "denied");
+}
+
+/// C10, B1, B4, A2: each with its own advice.
+#[test]
+fn refused_token_requests_are_told_apart() {
+    for (reason, rule) in [
+        ("invalid_grant: code_verifier does not match the code_challenge of the authorization request", "pkce_failed"),
+        ("invalid_grant: redirect_uri differs from the one of the authorization request", "redirect_differs"),
+        (
+            "invalid_client: this client registered client_secret_post; authenticate that way",
+            "client_authentication_failed",
+        ),
+        ("invalid_target: the resource is not one of this server's", "wrong_resource"),
+        ("invalid_grant: the code is unknown, expired or was issued to another client", "code_expired"),
+        ("invalid_request: grant_type is missing", "token_refused"),
+    ] {
+        let mut steps = up_to(Stage::CodeSent);
+        steps.push(refused(Stage::Redeem, 9, reason));
+        let found = only(steps, 60);
+        assert_eq!(found.rule, rule, "{found:?}");
+        assert!(!found.remedy[0].is_empty());
+    }
+}
+
+/// D1.
+#[test]
+fn refresh_races_and_replays_are_told() {
+    let repeated =
+        often(step(Stage::Refresh, Outcome::Ok, 3700, "repeated: the same successor was sent again"), 4, 9_000);
+    let steps = after_tokens(vec![ok(Stage::Call, 12), often(ok(Stage::Refresh, 3700), 9, 9_000), repeated]);
+    let found = findings(steps, 9_010);
+    assert_eq!(found.iter().map(|found| found.rule).collect::<Vec<_>>(), ["works", "refresh_races"]);
+    assert!(found[1].what.contains("4 times") && found[1].good);
+
+    let replay = refused(Stage::Refresh, 3900, "invalid_grant: the refresh token was used before; for safety …");
+    let found = only(after_tokens(vec![ok(Stage::Call, 12), ok(Stage::Refresh, 3700), replay]), 4_000);
+    assert_eq!(found.rule, "refresh_replayed");
+    assert!(found.remedy[1].contains("tokens.refresh_grace"));
+    let replay = refused(Stage::Redeem, 30, "invalid_grant: the code was used before; for safety …");
+    assert_eq!(only(after_tokens(vec![replay]), 60).rule, "code_replayed");
+}
+
+/// D3: it goes on with a token that has run out.
+#[test]
+fn a_client_that_never_refreshes_is_named() {
+    let expired = often(refused(Stage::Call, 3700, "invalid_token: The token has expired."), 7, 3_800);
+    let found = only(after_tokens(vec![ok(Stage::Call, 12), expired]), 4_000);
+    assert_eq!(found.rule, "never_refreshes");
+    assert!(found.remedy.iter().any(|line| line.contains("tokens.access_ttl")), "{found:?}");
+
+    let quiet = findings(after_tokens(vec![ok(Stage::Call, 12)]), 5_000);
+    assert_eq!(quiet.iter().map(|found| found.rule).collect::<Vec<_>>(), ["works", "not_refreshed"]);
+}
+
+#[test]
+fn loops_and_missing_scopes_are_named() {
+    let revoked = often(refused(Stage::Call, 20, "invalid_token: The connection has been revoked."), 40, 90);
+    assert_eq!(only(after_tokens(vec![ok(Stage::Call, 12), revoked]), 100).rule, "refused_in_a_loop");
+    let scope = refused(Stage::Call, 20, "insufficient_scope: This call also needs the scope docs:read.");
+    assert_eq!(only(after_tokens(vec![ok(Stage::Call, 12), scope]), 100).rule, "insufficient_scope");
+}
+
+#[test]
+fn a_connection_that_works_is_said_to_work() {
+    let stream = refused(Stage::Call, 30, "method_not_allowed: This MCP endpoint takes POST only");
+    let found = only(after_tokens(vec![ok(Stage::Call, 12), stream]), 60);
+    assert_eq!((found.rule, found.good), ("works", true));
+    let ended = step(Stage::Revoke, Outcome::Ok, 40, "the client gave its token back");
+    assert_eq!(only(after_tokens(vec![ok(Stage::Call, 12), ended]), 60).rule, "ended");
+}
+
+#[test]
+fn our_own_fault_comes_first() {
+    let mut steps = up_to(Stage::CodeSent);
+    steps.push(with(step(Stage::Redeem, Outcome::Failed, 9, "this server had a problem"), &[("note", "ref_1")]));
+    let found = findings(steps.clone(), 60);
+    assert_eq!(found[0].rule, "our_fault");
+    assert!(found[0].what.contains("ref_1"));
+    steps.push(ok(Stage::Redeem, 11));
+    assert!(findings(steps, 12).iter().all(|found| found.rule != "our_fault"));
+}
+
+#[test]
+fn refused_registrations_and_documents_are_told() {
+    let closed = refused(Stage::Registration, 2, "invalid_token: registration here needs the initial access token …");
+    let found = only(vec![closed], 60);
+    assert_eq!(found.rule, "registration_refused");
+    assert!(found.remedy[0].contains("registration.policy"));
+    let document = refused(Stage::Document, 2, "the document could not be fetched: 403");
+    assert_eq!(only(vec![document], 60).rule, "document_refused");
+}

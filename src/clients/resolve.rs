@@ -1,0 +1,148 @@
+//! From a `client_id` to a client: stored ones as they are, metadata documents fetched when it is time.
+//!
+//! Only an authorization request resolves. What comes after it, code and refresh, lives on the stored client, so that a
+//! document which may not be kept, or whose server is away, ends no connection (R-37).
+
+use super::{Directory, DocumentPolicy, Unresolved};
+use crate::fetch::{Fetched, Freshness};
+use crate::model::client::{Client, ClientOrigin};
+use crate::model::id::ClientId;
+use crate::model::time::Timestamp;
+use crate::oauth::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
+use crate::store::{NewDocument, Store, StoreError, StoredDocument};
+
+impl Directory {
+    /// The client that this id names; a disabled or deleted one is found too and says so.
+    ///
+    /// # Errors
+    /// Inside, why there is none; outside, when the store fails.
+    pub async fn resolve(
+        &self,
+        store: &Store,
+        id: &ClientId,
+        now: Timestamp,
+    ) -> Result<Result<Client, Unresolved>, StoreError> {
+        let stored = store.find_client(id).await?;
+        if !ClientIdUrl::is_meant_by(id.as_str()) {
+            return Ok(stored.ok_or(Unresolved::Unknown));
+        }
+        // An administrator may enter a client whose id is a URL; then that entry counts, and nothing is fetched.
+        let own_document = |client: &Client| client.origin == ClientOrigin::Document && client.is_active();
+        if let Some(client) = stored.as_ref().filter(|client| !own_document(client)) {
+            return Ok(Ok(client.clone()));
+        }
+        let url = match self.permitted(id) {
+            Ok(url) => url,
+            Err(why) => return Ok(Err(why)),
+        };
+        if let Some(client) = stored
+            && let Some(document) = store.find_document(id).await?
+            && (document.fresh_until > now || self.may_live_on(id, &document, now))
+        {
+            return Ok(Ok(client));
+        }
+        self.documents.join(id.as_str(), self.renew(store, id, &url, now)).await
+    }
+
+    /// R-31, R-41: a lawful URL that the operator's policy lets through.
+    fn permitted(&self, id: &ClientId) -> Result<ClientIdUrl, Unresolved> {
+        if self.settings.policy == DocumentPolicy::Off {
+            return Err(Unresolved::Off);
+        }
+        let url = ClientIdUrl::parse(id.as_str(), &self.rules.allowed_ports)?;
+        let allowed = match &self.settings.policy {
+            DocumentPolicy::Open => true,
+            DocumentPolicy::Known => self.profiles.of_identity(id).is_some(),
+            DocumentPolicy::List(list) => list.iter().any(|own| own == url.as_str() || own == url.host()),
+            DocumentPolicy::Off => false,
+        };
+        if allowed { Ok(url) } else { Err(Unresolved::NotAllowed) }
+    }
+
+    /// Whether to go on with an old copy without asking: its server failed a moment ago.
+    fn may_live_on(&self, id: &ClientId, document: &StoredDocument, now: Timestamp) -> bool {
+        self.failed_lately(id.as_str(), now) && document.fetched_at.plus(self.settings.max_stale) > now
+    }
+
+    async fn renew(
+        &self,
+        store: &Store,
+        id: &ClientId,
+        url: &ClientIdUrl,
+        now: Timestamp,
+    ) -> Result<Result<Client, Unresolved>, StoreError> {
+        let stored = store.find_document(id).await?;
+        if stored.is_none()
+            && let Err(why) = self.admit_newcomer(now)
+        {
+            return Ok(Err(why));
+        }
+        let failure = match self.fetch(url, now).await {
+            Ok((body, document, fetched)) => {
+                let fresh_until = self.fresh_until(fetched.freshness, now);
+                tracing::info!(client = %id, "metadata document fetched");
+                return self.put(store, id, &document, &body, "fetched", (now, fresh_until)).await;
+            }
+            Err(why) => why,
+        };
+        // A readable document that breaks a rule is its owner's word; only what could not be read at all is stood in for.
+        if matches!(&failure, Unresolved::Document(fault) if !matches!(fault, DocumentFault::Json(_))) {
+            tracing::info!(client = %id, why = %failure, "metadata document refused");
+            return Ok(Err(failure));
+        }
+        if let Some(document) = &stored
+            && document.fetched_at.plus(self.settings.max_stale) > now
+            && let Some(client) = store.find_client(id).await?
+        {
+            tracing::warn!(client = %id, why = %failure, since = document.fetched_at.0, "metadata document not to be had: going on with the last copy");
+            self.note_failure(id.as_str(), now);
+            return Ok(Ok(client));
+        }
+        if let Some(copy) = self.copies.get(id.as_str()) {
+            let parsed = ClientDocument::parse(copy.body.as_bytes(), url, &self.rules);
+            match parsed {
+                Ok(document) => {
+                    tracing::warn!(client = %id, why = %failure, source = copy.source, "metadata document not to be had: going on with a reviewed copy");
+                    let fresh_until = now.plus(super::AFTER_FAILURE);
+                    return self.put(store, id, &document, &copy.body, copy.source, (now, fresh_until)).await;
+                }
+                Err(fault) => {
+                    tracing::warn!(client = %id, %fault, source = copy.source, "a reviewed copy can't be used")
+                }
+            }
+        }
+        tracing::info!(client = %id, why = %failure, "metadata document not to be had");
+        Ok(Err(failure))
+    }
+
+    async fn fetch(&self, url: &ClientIdUrl, now: Timestamp) -> Result<(String, ClientDocument, Fetched), Unresolved> {
+        let fetched = self.fetcher.fetch(url.url(), MAX_BYTES, now).await?;
+        let document = ClientDocument::parse(&fetched.body, url, &self.rules)?;
+        let body = String::from_utf8_lossy(&fetched.body).replace('\0', "");
+        Ok((body, document, fetched))
+    }
+
+    /// R-37: what the answer says of itself, between our own floor and ceiling. `no-store` is honoured as "ask again next
+    /// time": the client itself has to be kept for what it is about to do.
+    fn fresh_until(&self, freshness: Freshness, now: Timestamp) -> Timestamp {
+        match freshness {
+            Freshness::None => now,
+            Freshness::Unsaid => now.plus(self.settings.min_fresh),
+            Freshness::For(span) => now.plus(span.min(self.settings.max_fresh).max(self.settings.min_fresh)),
+        }
+    }
+
+    async fn put(
+        &self,
+        store: &Store,
+        id: &ClientId,
+        document: &ClientDocument,
+        body: &str,
+        source: &str,
+        (fetched_at, fresh_until): (Timestamp, Timestamp),
+    ) -> Result<Result<Client, Unresolved>, StoreError> {
+        let new = NewDocument { id, metadata: &document.metadata, body, source, fetched_at, fresh_until };
+        store.put_document_client(&new).await?;
+        Ok(store.find_client(id).await?.ok_or(Unresolved::Unknown))
+    }
+}

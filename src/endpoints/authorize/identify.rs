@@ -1,0 +1,197 @@
+//! Who asks, and where the answer may go. Until both are good nothing is redirected anywhere: what is wrong here
+//! is told to the person, with the way out for their client (A-02, B8).
+
+use super::document::unresolved;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+
+use crate::app::App;
+use crate::config::RegistrationPolicy;
+use crate::http::address::Network;
+use crate::http::respond::{PageRejection, Rejection, Trouble};
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
+use crate::model::client::{Client, ClientOrigin};
+use crate::model::id::ClientId;
+use crate::model::time::Timestamp;
+use crate::oauth::client::{AuthMethod, ClientMetadata};
+use crate::oauth::document::ClientIdUrl;
+use crate::oauth::error::Refusal;
+use crate::oauth::params::Params;
+use crate::oauth::redirect_uri::{Destination, RedirectUri};
+
+/// Finds the client and the redirect URI.
+pub(super) async fn identify(
+    app: &App,
+    visit: &mut Visit,
+    parts: &Parts,
+    params: &Params,
+    now: Timestamp,
+) -> Result<(Client, RedirectUri), PageRejection> {
+    let once = |name| params.one(name).map_err(|refusal: Refusal| unreadable(refusal.into()));
+    let (client_id, requested) = (once("client_id")?, once("redirect_uri")?);
+    let Some(client_id) = client_id else {
+        let happened = "Your client did not say who it is: client_id is missing.".to_owned();
+        let to_do = vec!["Start from your client instead of opening this address by hand.".to_owned()];
+        return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
+    };
+    let id = ClientId::new(client_id);
+    let client = match app.clients.resolve(&app.store, &id, now).await? {
+        Ok(client) if client.is_active() => {
+            note_document(app, visit, &client, now).await?;
+            client
+        }
+        Ok(client) => return Err(stopped(app, &client)),
+        Err(why) if ClientIdUrl::is_meant_by(client_id) => {
+            visit.stage = Stage::Document;
+            return Err(unresolved(app, &id, &why));
+        }
+        Err(_) => match adopt(app, visit, parts, &id, requested, now).await? {
+            Some(client) => client,
+            None => return Err(unknown(app, &id, requested)),
+        },
+    };
+    let redirect_uri = redirect_uri(app, &client, requested)?;
+    Ok((client, redirect_uri))
+}
+
+/// Records where the client's metadata document came from, and that it was fetched if it was just now.
+async fn note_document(app: &App, visit: &mut Visit, client: &Client, now: Timestamp) -> Result<(), PageRejection> {
+    if client.origin != ClientOrigin::Document {
+        return Ok(());
+    }
+    if let Some(document) = app.store.find_document(&client.id).await? {
+        if document.fetched_at == now {
+            visit.done_with(Stage::Document, &document.source);
+        }
+        visit.note("document", &format!("{}, {} s old", document.source, now.since(document.fetched_at)));
+    }
+    Ok(())
+}
+
+/// The one of the client's redirect URIs that is meant.
+fn redirect_uri(app: &App, client: &Client, requested: Option<&str>) -> Result<RedirectUri, PageRejection> {
+    let registered = &client.metadata.redirect_uris;
+    let found = match (requested, registered.as_slice()) {
+        (Some(requested), _) => RedirectUri::select(requested, registered).ok_or(requested),
+        // OAuth 2.1 §4.1.1: may be left out when there is only one.
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => Err("(none)"),
+    };
+    found.map_err(|requested| {
+        let happened =
+            "Your client wants the answer at an address that it did not register. Nothing was sent there.".to_owned();
+        let expected = registered.iter().map(RedirectUri::as_str).collect::<Vec<_>>().join("\n");
+        let mut to_do = vec![
+            "In the client's settings, make the redirect (callback) URL exactly one of those expected: every character counts, also a slash at the end.".to_owned(),
+            "Or make the client forget its registration and connect again.".to_owned(),
+        ];
+        to_do.extend(app.profiles.guess(client).map(|profile| profile.forget.clone()));
+        let received: String = requested.chars().take(500).collect();
+        let detail = format!("client {}", client.id);
+        trouble("The callback address does not match", happened, Some(received), Some(expected), to_do, detail)
+    })
+}
+
+/// Takes in a client that presents an id of this server's making which is not in its database any more: restored
+/// from an older copy, or swept because nobody had used it (B8). Whoever comes so may register anyway; what is taken
+/// in is no more than such a registration would be: a public client with this one callback, and only where the
+/// callback is on this device or at a reviewed vendor's own server, so that nobody else can wait at a known id.
+async fn adopt(
+    app: &App,
+    visit: &mut Visit,
+    parts: &Parts,
+    id: &ClientId,
+    requested: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Client>, PageRejection> {
+    let public = app.rules.auth_methods.contains(&AuthMethod::None);
+    if app.config.registration.policy != RegistrationPolicy::Open || !public || !id.is_of_our_making() {
+        return Ok(None);
+    }
+    let Some(uri) = requested.and_then(|text| RedirectUri::parse(text, &app.rules.known_schemes).ok()) else {
+        return Ok(None);
+    };
+    let vendor = app.profiles.of(&uri);
+    if vendor.is_none() && uri.destination() == Destination::Https {
+        return Ok(None);
+    }
+    if let Some(limits) = &app.limits {
+        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        limits.register.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
+    }
+    let metadata = ClientMetadata::of_public(uri, vendor.map(|profile| profile.name.clone()), &app.rules);
+    app.store.adopt_client(id, &metadata, now).await?;
+    tracing::info!(client = %id, "a client with an id of ours that was not stored any more is taken in again");
+    visit.is_of(id);
+    visit.done_with(Stage::Registration, "its registration was lost here and is taken in again");
+    Ok(app.store.find_client(id).await?.filter(Client::is_active))
+}
+
+fn unknown(app: &App, id: &ClientId, requested: Option<&str>) -> PageRejection {
+    let happened =
+        "Your client uses a registration that this server does not have. It was made at another server, or it \
+                    was removed here because nobody had used it."
+            .to_owned();
+    let profile = app
+        .profiles
+        .of_identity(id)
+        .or_else(|| requested.and_then(|requested| app.profiles.guess_by_callback(requested)));
+    let to_do = if let Some(profile) = profile {
+        vec![
+            format!("Make {} forget its registration and connect again; it then registers anew.", profile.name),
+            profile.forget.clone(),
+        ]
+    } else {
+        let first = "Make your client forget its registration and connect again; it then registers anew.".to_owned();
+        std::iter::once(first).chain(app.profiles.ways_to_forget().map(str::to_owned)).collect()
+    };
+    let received = Some(format!("client_id: {}", id.as_str().chars().take(200).collect::<String>()));
+    trouble("This client is not registered here", happened, received, None, to_do, "unknown client".to_owned())
+}
+
+/// An administrator, or the client itself, has put an end to it: it is not to come back by itself.
+fn stopped(app: &App, client: &Client) -> PageRejection {
+    let detail = format!("client {}", client.id);
+    if client.deleted_at.is_none() {
+        let happened = format!("An administrator of {} has disabled this client.", app.config.name);
+        let to_do = vec!["If you need it, ask them to enable it again.".to_owned()];
+        return trouble("This client is disabled", happened, None, None, to_do, detail);
+    }
+    let happened = "This client's registration was deleted here.".to_owned();
+    let mut to_do = vec!["Make your client forget its registration and connect again.".to_owned()];
+    to_do.extend(app.profiles.guess(client).map(|profile| profile.forget.clone()));
+    trouble("This client is not registered here", happened, None, None, to_do, detail)
+}
+
+/// A request that can't even be read, as a page.
+pub(super) fn unreadable(rejection: Rejection) -> PageRejection {
+    let (happened, detail) = match rejection {
+        Rejection::Failed(failure) => return PageRejection::Failed(failure),
+        Rejection::TooLarge { limit } => (format!("The request is larger than {limit} bytes."), String::new()),
+        Rejection::Refused(refusal) => (
+            format!("Your client sent a request that can't be read: {}.", refusal.description),
+            refusal.detail.unwrap_or_default(),
+        ),
+        Rejection::RefusedBasic(_)
+        | Rejection::RefusedBearer(_)
+        | Rejection::Forbidden(_)
+        | Rejection::NotFound(_)
+        | Rejection::WrongMethod(_)
+        | Rejection::TooMany { .. } => ("Your client sent a request that can't be read.".to_owned(), String::new()),
+    };
+    let to_do = vec!["Tell the maker of your client; this is not something that you did.".to_owned()];
+    trouble("This request can't be read", happened, None, None, to_do, detail)
+}
+
+pub(super) fn trouble(
+    title: &str,
+    happened: String,
+    received: Option<String>,
+    expected: Option<String>,
+    to_do: Vec<String>,
+    detail: String,
+) -> PageRejection {
+    let status = StatusCode::BAD_REQUEST;
+    Trouble { status, title: title.to_owned(), happened, received, expected, to_do, detail }.into()
+}

@@ -1,0 +1,185 @@
+//! The authorization endpoint (OAuth 2.1 §4.1.1) and the dispatcher behind it.
+//!
+//! A request that passes its checks is stored, and the browser comes back with its id. From then on this is the
+//! dispatcher: it reads the stored request, decides the next step and sends the browser there. Faults in client
+//! or redirect URI are pages; everything after that is told to the client by redirect.
+
+mod answer;
+mod document;
+mod identify;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+
+use self::answer::{answer, refuse};
+use self::identify::{identify, trouble, unreadable};
+use crate::app::App;
+use crate::app::browser::{self, BrowserCookie, signed_in, step};
+use crate::http::address::Network;
+use crate::http::body;
+use crate::http::respond::{Failure, PageRejection, see_other};
+use crate::http::visit::Visit;
+use crate::model::attempt::Stage;
+use crate::model::authorization::{Authorization, Offered, Step, Visitor};
+use crate::model::client::Client;
+use crate::model::time::Timestamp;
+use crate::oauth::authorize::{AuthorizationRequest, AuthorizationRules};
+use crate::oauth::error::ErrorCode;
+use crate::oauth::params::Params;
+use crate::oauth::redirect_uri::Destination;
+
+/// `GET` and `POST` at the authorization endpoint.
+pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
+    let outcome = serve(&app, &mut visit, request).await;
+    app.edge.page("authorize", &visit, outcome)
+}
+
+async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
+    visit.stage = Stage::Authorize;
+    let (parts, body) = request.into_parts();
+    let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(unreadable)?;
+    let now = app.clock.now();
+    match params.first("authorization") {
+        Some(id) if params.first("client_id").is_none() => {
+            let authorization = browser::authorization(app, visit, &parts.headers, Some(id), now).await?;
+            dispatch(app, visit, &parts.headers, authorization, now).await
+        }
+        _ => begin(app, visit, &parts, &params, now).await,
+    }
+}
+
+/// A new request: whose it is, where the answer may go, what it asks; then it is stored.
+async fn begin(
+    app: &App,
+    visit: &mut Visit,
+    parts: &Parts,
+    params: &Params,
+    now: Timestamp,
+) -> Result<Response, PageRejection> {
+    let attempt = app.random.attempt_id();
+    visit.begins(attempt.clone());
+    visit.received(params);
+    if let Some(limits) = &app.limits {
+        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        limits.authorize.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
+    }
+    let (client, redirect_uri) = identify(app, visit, parts, params, now).await?;
+    let exempt = &app.config.pkce.exempt_redirect_hosts;
+    let scope = client.ceiling(&app.rules.scope);
+    let rules = AuthorizationRules {
+        resource: &app.resource,
+        scope: &scope,
+        pkce_exempt: redirect_uri.destination() == Destination::Https
+            && exempt.iter().any(|host| host == redirect_uri.host()),
+    };
+    let request = match AuthorizationRequest::check(params, &rules) {
+        Ok(request) => request,
+        Err(refusal) => {
+            tracing::info!(client = %client.id, error = %refusal, detail = refusal.detail, "authorization request refused");
+            visit.refused(Stage::Authorize, &refusal.to_string(), refusal.detail.as_deref());
+            let trusted = client.first_used_at.is_some() || signed_in(app, &parts.headers, now).await?.is_some();
+            return refuse(app, visit, &client, &redirect_uri, params.first("state"), &refusal, trusted);
+        }
+    };
+    if request.code_challenge.is_none() {
+        tracing::warn!(client = %client.id, host = redirect_uri.host(), "request without PKCE let through: its redirect host is in pkce.exempt_redirect_hosts");
+    }
+    let cookie = BrowserCookie::of(app, &parts.headers);
+    let authorization = Authorization {
+        id: app.random.authorization_id(&attempt),
+        client_id: client.id,
+        redirect_uri,
+        request,
+        browser_hash: cookie.hash.clone(),
+        nonce: app.random.id(""),
+        created_at: now,
+        expires_at: now.plus(app.config.sessions.authorization_ttl),
+        decision: None,
+    };
+    app.store.insert_authorization(&authorization).await?;
+    visit.is_of(&authorization.client_id);
+    visit.done(Stage::Authorize);
+    let response = see_other(&step(&app.paths.authorize, &authorization.id))?;
+    Ok(cookie.attach(app, response))
+}
+
+/// Reads the stored request and sends the browser to the next step.
+async fn dispatch(
+    app: &App,
+    visit: &mut Visit,
+    headers: &HeaderMap,
+    authorization: Authorization,
+    now: Timestamp,
+) -> Result<Response, PageRejection> {
+    let Some(client) = app.store.find_client(&authorization.client_id).await? else {
+        return Err(Failure::Answer("the client of a stored request is gone").into());
+    };
+    let visitor = signed_in(app, headers, now).await?;
+    let consents = match &visitor {
+        Some(own) => app.store.consents(&own.session.user.id, &client.id, &authorization.request.resource).await?,
+        None => Vec::new(),
+    };
+    let next = authorization.next(
+        &Visitor {
+            session: visitor.as_ref().map(|own| (&own.session.user.id, own.session.authenticated_at)),
+            consents: &consents,
+            may_skip_consent: app.config.consent.remember && app.profiles.of(&authorization.redirect_uri).is_some(),
+        },
+        Offered { client: &client, default_scope: &app.offer.default_scope },
+    );
+    let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
+    let tell = |visit: &mut Visit, code: ErrorCode, text: &str| {
+        visit.refused(Stage::Authorize, &format!("{code}: {text}"), None);
+        answer::tell(app, visit, &client, redirect_uri, (code, text), state)
+    };
+    match next {
+        Step::SignIn => Ok(see_other(&step(&app.config.paths.login, &authorization.id))?),
+        Step::AskConsent(_) => Ok(see_other(&step(&app.config.paths.consent, &authorization.id))?),
+        Step::Remembered(scope) => {
+            let Some(own) = visitor else { return Err(Failure::Answer("a step without a session").into()) };
+            app.approve(&authorization, &client, &own.session, scope, now).await?;
+            visit.done_with(Stage::Consent, "allowed before, exactly so: not asked again");
+            hand_over(app, visit, &client, &authorization, now).await
+        }
+        Step::HandOver => hand_over(app, visit, &client, &authorization, now).await,
+        Step::TellDenied => tell(visit, ErrorCode::AccessDenied, "the person did not allow access"),
+        Step::LoginRequired => {
+            tell(visit, ErrorCode::LoginRequired, "nobody is signed in, and prompt=none forbids asking")
+        }
+        Step::ConsentRequired => {
+            tell(visit, ErrorCode::ConsentRequired, "consent is needed, and prompt=none forbids asking")
+        }
+    }
+}
+
+/// Redirects with the code: the same one however often the approval was clicked, as long as it is good.
+async fn hand_over(
+    app: &App,
+    visit: &mut Visit,
+    client: &Client,
+    authorization: &Authorization,
+    now: Timestamp,
+) -> Result<Response, PageRejection> {
+    let code = app.code_of(authorization);
+    let stored = app.store.find_code(&code.hash()).await?;
+    let (title, happened) = match stored {
+        Some(stored) if stored.redeemed_at.is_none() && stored.expires_at > now => {
+            let state = authorization.request.state.as_deref();
+            visit.is_about(&stored.grant.id);
+            visit.note_address("redirect_uri", authorization.redirect_uri.as_str());
+            visit.done(Stage::CodeSent);
+            return answer(app, visit, client, &authorization.redirect_uri, &[("code", code.expose())], state);
+        }
+        Some(stored) if stored.redeemed_at.is_some() => (
+            "This is done already",
+            format!("{} has been let in; there is nothing left to do on this page.", client.display_name()),
+        ),
+        _ => ("This took too long", format!("{} did not pick up its answer in time.", client.display_name())),
+    };
+    let to_do = vec![
+        "Close this tab and go back to your client. If it is not connected, choose Connect there again.".to_owned(),
+    ];
+    Err(trouble(title, happened, None, None, to_do, String::new()))
+}

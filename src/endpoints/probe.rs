@@ -1,0 +1,124 @@
+//! What arrives here of a request that was sent through whatever stands in front: for the doctor, which compares it with
+//! what it sent.
+//!
+//! Anybody may ask, so nothing is said that the asker did not send or could not find out: names of headers but no values,
+//! except of those that say by which address the request came. No token is read, nothing is stored, nothing is fetched.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
+
+use crate::app::App;
+use crate::http::address::Network;
+use crate::http::respond::{Rejection, json};
+use crate::http::visit::Visit;
+use crate::model::time::Timestamp;
+
+/// How many header names are told, and how long a repeated value may be: an answer is never much larger than its request.
+const MOST_NAMES: usize = 64;
+const LONGEST: usize = 255;
+/// The stream: so many events, this far apart. Well over what a network jitters, and over within a second.
+const EVENTS: u32 = 3;
+const APART: Duration = Duration::from_millis(300);
+
+/// What arrived.
+#[derive(Serialize)]
+struct Arrived<'a> {
+    version: &'static str,
+    /// Unix seconds by this server's clock.
+    time: Timestamp,
+    method: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    /// Whether the Authorization header arrived.
+    authorization: bool,
+    headers: BTreeSet<&'a str>,
+    /// The network by which limits count the caller.
+    network: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwarded_proto: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwarded_host: Option<String>,
+    /// Whether any header says on whose behalf the request is passed on.
+    forwarded_for: bool,
+    /// The address that this server answers by, whatever the headers say.
+    public_url: String,
+}
+
+/// `/probe`, by any method.
+pub(crate) async fn arrived(State(app): State<App>, visit: Visit, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let outcome = report(&app, &parts);
+    app.edge.json("probe", &visit, outcome)
+}
+
+fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
+    let network = admit(app, parts)?;
+    let headers = &parts.headers;
+    let arrived = Arrived {
+        version: env!("CARGO_PKG_VERSION"),
+        time: app.clock.now(),
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        host: text(headers, "host").or_else(|| parts.uri.authority().map(ToString::to_string)),
+        authorization: headers.contains_key(header::AUTHORIZATION),
+        headers: headers.keys().map(HeaderName::as_str).take(MOST_NAMES).collect(),
+        network: network.to_string(),
+        forwarded_proto: text(headers, "x-forwarded-proto"),
+        forwarded_host: text(headers, "x-forwarded-host"),
+        forwarded_for: headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded"),
+        public_url: app.issuer.to_string(),
+    };
+    Ok(json(StatusCode::OK, &arrived)?)
+}
+
+/// `GET /probe/stream`: events that must arrive one by one. What stands in front may collect them first, and then the
+/// streams of MCP don't pass it either (E3).
+pub(crate) async fn stream(State(app): State<App>, visit: Visit, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let outcome = admit(&app, &parts).map(|_| events());
+    app.edge.json("probe", &visit, outcome)
+}
+
+fn events() -> Response {
+    let (mut writer, reader) = tokio::io::duplex(256);
+    tokio::spawn(async move {
+        for number in 1..=EVENTS {
+            if number > 1 {
+                tokio::time::sleep(APART).await;
+            }
+            // Who asked may have gone.
+            if writer.write_all(format!("data: {number}\n\n").as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(ReaderStream::new(reader))).into_response()
+}
+
+fn admit(app: &App, parts: &Parts) -> Result<Network, Rejection> {
+    let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+    if let Some(limits) = &app.limits {
+        limits.probe.check(network).map_err(|wait| Rejection::TooMany { wait })?;
+    }
+    Ok(network)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.chars().take(LONGEST).collect())
+}

@@ -1,0 +1,205 @@
+//! Who calls, and which attempt to connect the call belongs to: made once for each request, so that every step and
+//! every refusal is recorded and every answer can name the attempt.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, USER_AGENT,
+};
+use axum::http::request::Parts;
+use ipnet::IpNet;
+
+use super::address::Network;
+use crate::attempts::recorder::Recorder;
+use crate::attempts::scrub;
+use crate::crypto::master::AttemptKey;
+use crate::model::attempt::{AttemptId, Event, Outcome, Stage};
+use crate::model::id::{AuthorizationId, ClientId, GrantId};
+use crate::model::time::{Clock, Timestamp};
+use crate::oauth::params::Params;
+
+/// What visits are made with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Visits {
+    pub(crate) key: AttemptKey,
+    pub(crate) clock: Clock,
+    pub(crate) recorder: Recorder,
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
+}
+
+/// One request, as the record sees it.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    /// The step that it is about; what the edge refuses is recorded under it.
+    pub(crate) stage: Stage,
+    attempt: AttemptId,
+    early: bool,
+    at: Timestamp,
+    agent: String,
+    network: String,
+    client_id: Option<ClientId>,
+    grant_id: Option<GrantId>,
+    detail: Vec<(String, String)>,
+    told: bool,
+    recorder: Recorder,
+}
+
+impl Visits {
+    /// Visits that leave no record.
+    #[cfg(test)]
+    pub(crate) fn unrecorded(key: AttemptKey, clock: Clock) -> Self {
+        Self { key, clock, recorder: Recorder::off(), trusted_proxies: Arc::new([]) }
+    }
+
+    /// The visit of a request.
+    pub(crate) fn of(&self, parts: &Parts) -> Visit {
+        let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let agent = agent.map(|agent| scrub::agent(&agent)).unwrap_or_default();
+        self.from(&agent, Network::of_request(parts, &self.trusted_proxies).to_string())
+    }
+
+    /// The visit of a request of which only the grant is known any more.
+    pub(crate) fn about(&self, (client, grant): &(ClientId, GrantId)) -> Visit {
+        let mut visit = self.nobody();
+        visit.is_of(client);
+        visit.is_about(grant);
+        visit
+    }
+
+    /// The visit of a request that nothing is known of any more.
+    pub(crate) fn nobody(&self) -> Visit {
+        self.from("", String::new())
+    }
+
+    fn from(&self, agent: &str, network: String) -> Visit {
+        let at = self.clock.now();
+        Visit {
+            stage: Stage::Other,
+            attempt: self.key.early(&network, at),
+            early: true,
+            at,
+            agent: agent.to_owned(),
+            network,
+            client_id: None,
+            grant_id: None,
+            detail: Vec::new(),
+            told: false,
+            recorder: self.recorder.clone(),
+        }
+    }
+}
+
+/// Records that a web page asked whether it may call (CORS). Asks any other request for its method only.
+pub(crate) fn note_preflight(visits: &Visits, request: Request) -> Request {
+    let asked = request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !asked {
+        return request;
+    }
+    let (parts, body) = request.into_parts();
+    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut visit = visits.of(&parts);
+    visit.note_address("path", parts.uri.path());
+    visit.note_address("origin", text(ORIGIN));
+    visit.note("wants", &format!("{} {}", text(ACCESS_CONTROL_REQUEST_METHOD), text(ACCESS_CONTROL_REQUEST_HEADERS)));
+    visit.done(Stage::Preflight);
+    Request::from_parts(parts, body)
+}
+
+impl Visit {
+    /// The attempt, as answers name it.
+    pub(crate) fn attempt(&self) -> &AttemptId {
+        &self.attempt
+    }
+
+    /// From now on this is an attempt of its own.
+    pub(crate) fn begins(&mut self, attempt: AttemptId) {
+        self.attempt = attempt;
+        self.early = false;
+    }
+
+    /// It is about this authorization request.
+    pub(crate) fn continues(&mut self, authorization: &AuthorizationId, client: &ClientId) {
+        if let Some(attempt) = authorization.attempt() {
+            self.begins(attempt);
+        }
+        self.is_of(client);
+    }
+
+    /// It is about this grant.
+    pub(crate) fn is_about(&mut self, grant: &GrantId) {
+        if let Some(attempt) = grant.attempt() {
+            self.begins(attempt);
+        }
+        self.grant_id = Some(grant.clone());
+    }
+
+    /// It comes from this client, or says so.
+    pub(crate) fn is_of(&mut self, client: &ClientId) {
+        self.client_id = Some(ClientId::new(scrub::value(client.as_str())));
+    }
+
+    /// Keeps what came in, without secrets.
+    pub(crate) fn received(&mut self, params: &Params) {
+        self.detail = scrub::params(params);
+        if let Some(client) = params.first("client_id") {
+            self.is_of(&ClientId::new(client));
+        }
+    }
+
+    /// Keeps one thing more.
+    pub(crate) fn note(&mut self, name: &str, value: &str) {
+        self.detail.push((name.to_owned(), scrub::value(value)));
+    }
+
+    /// Keeps one address more, without its query.
+    pub(crate) fn note_address(&mut self, name: &str, address: &str) {
+        self.detail.push((name.to_owned(), scrub::address(address)));
+    }
+
+    /// Records that a step was taken.
+    pub(crate) fn done(&mut self, stage: Stage) {
+        self.record(stage, Outcome::Ok, "", None);
+    }
+
+    /// The same, with something to say about it.
+    pub(crate) fn done_with(&mut self, stage: Stage, remark: &str) {
+        self.record(stage, Outcome::Ok, remark, None);
+    }
+
+    /// Records a refusal now, with the words that the client gets; the edge then doesn't record it again.
+    pub(crate) fn refused(&mut self, stage: Stage, reason: &str, detail: Option<&str>) {
+        self.record(stage, Outcome::Refused, reason, detail);
+        self.told = true;
+    }
+
+    /// Records how the request ended, unless a refusal is recorded already.
+    pub(crate) fn ends(&self, outcome: Outcome, reason: &str, detail: Option<&str>) {
+        if !self.told {
+            self.record(self.stage, outcome, reason, detail);
+        }
+    }
+
+    fn record(&self, stage: Stage, outcome: Outcome, reason: &str, more: Option<&str>) {
+        let mut detail = self.detail.clone();
+        if let Some(more) = more.filter(|more| !more.is_empty()) {
+            detail.push(("note".to_owned(), scrub::value(more)));
+        }
+        self.recorder.record(Event {
+            attempt: self.attempt.clone(),
+            early: self.early,
+            at: self.at,
+            stage,
+            outcome,
+            reason: scrub::reason(reason),
+            detail,
+            agent: self.agent.clone(),
+            network: self.network.clone(),
+            client_id: self.client_id.clone(),
+            grant_id: self.grant_id.clone(),
+        });
+    }
+}

@@ -1,0 +1,268 @@
+//! `attempt_event`: what was recorded of attempts to connect.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::{Store, StoreError, read, storable, transact, write};
+use crate::model::attempt::{AttemptId, Event, Outcome, Recorded, Stage};
+use crate::model::id::{ClientId, GrantId};
+use crate::model::time::Timestamp;
+
+/// The most rows that one question gives: a story that is longer is told by its newest.
+const MOST: i64 = 500;
+
+/// An attempt in a list.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Listed {
+    /// Which.
+    pub attempt: AttemptId,
+    /// When it began.
+    pub first_at: Timestamp,
+    /// When it was last heard of.
+    pub last_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    attempt: AttemptId,
+    early: bool,
+    stage: String,
+    outcome: String,
+    reason: String,
+    detail: String,
+    agent: String,
+    network: String,
+    client_id: Option<ClientId>,
+    grant_id: Option<GrantId>,
+    first_at: Timestamp,
+    last_at: Timestamp,
+    times: i64,
+}
+
+impl TryFrom<Row> for Recorded {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt = |why: &str| StoreError::corrupt("attempt", why);
+        Ok(Self {
+            event: Event {
+                attempt: row.attempt,
+                early: row.early,
+                at: row.first_at,
+                stage: Stage::parse(&row.stage).ok_or_else(|| corrupt("unknown step"))?,
+                outcome: Outcome::parse(&row.outcome).ok_or_else(|| corrupt("unknown outcome"))?,
+                reason: row.reason,
+                detail: serde_json::from_str(&row.detail).map_err(|error| StoreError::corrupt("attempt", error))?,
+                agent: row.agent,
+                network: row.network,
+                client_id: row.client_id,
+                grant_id: row.grant_id,
+            },
+            last_at: row.last_at,
+            count: row.times,
+        })
+    }
+}
+
+macro_rules! select {
+    ($where:literal) => {
+        concat!(
+            "select attempt, early, stage, outcome, reason, detail, agent, network, client_id, grant_id, first_at,
+                    last_at, times from attempt_event where ",
+            $where,
+            " order by last_at desc limit $1"
+        )
+    };
+}
+
+fn rows(rows: Vec<Row>) -> Result<Vec<Recorded>, StoreError> {
+    rows.into_iter().map(Recorded::try_from).collect()
+}
+
+/// What makes two steps the same: everything but the time.
+#[must_use]
+pub fn key_of(event: &Event) -> String {
+    let text = serde_json::json!([
+        event.attempt,
+        event.stage,
+        event.outcome,
+        event.reason,
+        event.detail,
+        event.agent,
+        event.network,
+        event.client_id,
+        event.grant_id,
+    ]);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text.to_string().as_bytes()))
+}
+
+impl Store {
+    /// Adds recorded steps in one transaction: a step that is known already gets a higher count and a later time.
+    ///
+    /// # Errors
+    /// When the database fails; then none is added.
+    pub async fn add_attempt_events(&self, events: &[Recorded]) -> Result<(), StoreError> {
+        let mut keyed: Vec<(String, &Recorded)> = events.iter().map(|own| (key_of(&own.event), own)).collect();
+        // In one order everywhere: of two replicas that add the same rows in different orders one would fail.
+        keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+        transact!(self, |tx| {
+            for (key, Recorded { event, last_at, count }) in &keyed {
+                sqlx::query(
+                    "insert into attempt_event (id, attempt, early, stage, outcome, reason, detail, agent, network,
+                         client_id, grant_id, first_at, last_at, times)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                     on conflict (id) do update set times = attempt_event.times + excluded.times,
+                         last_at = case when attempt_event.last_at < excluded.last_at then excluded.last_at
+                                        else attempt_event.last_at end",
+                )
+                .bind(key)
+                .bind(&event.attempt)
+                .bind(event.early)
+                .bind(event.stage.as_str())
+                .bind(event.outcome.as_str())
+                .bind(&event.reason)
+                .bind(serde_json::to_string(&event.detail).unwrap_or_else(|_| "[]".to_owned()))
+                .bind(&event.agent)
+                .bind(&event.network)
+                .bind(&event.client_id)
+                .bind(&event.grant_id)
+                .bind(event.at)
+                .bind(last_at)
+                .bind(count)
+                .execute(&mut *tx)
+                .await?;
+            }
+        });
+        Ok(())
+    }
+
+    /// What was recorded under this id.
+    ///
+    /// # Errors
+    /// When the database fails or a row can't be read.
+    pub async fn attempt_events(&self, attempt: &AttemptId) -> Result<Vec<Recorded>, StoreError> {
+        rows(read!(self, |db| sqlx::query_as(select!("attempt = $2")).bind(MOST).bind(attempt).fetch_all(db).await)?)
+    }
+
+    /// What this client left between two moments: under early ids, or in attempts of its own. Many people may share
+    /// one client, so only what is asked for is read.
+    ///
+    /// # Errors
+    /// When the database fails or a row can't be read.
+    pub async fn attempt_events_of_client(
+        &self,
+        client: &ClientId,
+        early: bool,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        if !storable(client.as_str()) {
+            return Ok(Vec::new());
+        }
+        rows(read!(self, |db| sqlx::query_as(select!(
+            "client_id = $2 and early = $5 and first_at <= $4 and last_at >= $3"
+        ))
+        .bind(MOST)
+        .bind(client)
+        .bind(from)
+        .bind(until)
+        .bind(early)
+        .fetch_all(db)
+        .await)?)
+    }
+
+    /// What came from this network between two moments before it was known whose attempt it was.
+    ///
+    /// # Errors
+    /// When the database fails or a row can't be read.
+    pub async fn early_attempt_events(
+        &self,
+        network: &str,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        rows(read!(self, |db| sqlx::query_as(select!(
+            "network = $2 and early = $5 and first_at <= $4 and last_at >= $3"
+        ))
+        .bind(MOST)
+        .bind(network)
+        .bind(from)
+        .bind(until)
+        .bind(true)
+        .fetch_all(db)
+        .await)?)
+    }
+
+    /// Calls without a good token between two moments, from anywhere.
+    ///
+    /// # Errors
+    /// When the database fails or a row can't be read.
+    pub async fn challenges(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Recorded>, StoreError> {
+        rows(read!(self, |db| sqlx::query_as(select!("stage = $2 and first_at <= $4 and last_at >= $3"))
+            .bind(MOST)
+            .bind(Stage::Challenge.as_str())
+            .bind(from)
+            .bind(until)
+            .fetch_all(db)
+            .await)?)
+    }
+
+    /// The attempts that were last heard of, newest first: those that came as far as an authorization request, and
+    /// those that did not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recent_attempts(&self, most: u32) -> Result<Vec<Listed>, StoreError> {
+        Ok(read!(self, |db| sqlx::query_as(
+            "select attempt, min(first_at) as first_at, max(last_at) as last_at from attempt_event
+             group by attempt order by max(last_at) desc, attempt limit $1"
+        )
+        .bind(i64::from(most))
+        .fetch_all(db)
+        .await)?)
+    }
+
+    /// Forgets steps that were last repeated before a moment. If more than `most` are left, those of networks that
+    /// have left more than `per_network` go, their oldest first, then the oldest of all: a flood from one place
+    /// pushes out itself and nobody else.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_attempts(&self, before: Timestamp, most: i64, per_network: i64) -> Result<u64, StoreError> {
+        let count = || async {
+            let (count,): (i64,) =
+                read!(self, |db| sqlx::query_as("select count(*) from attempt_event").fetch_one(db).await)?;
+            Ok::<_, StoreError>(count)
+        };
+        let mut gone = write!(self, |db| sqlx::query("delete from attempt_event where last_at <= $1")
+            .bind(before)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if count().await? <= most {
+            return Ok(gone);
+        }
+        gone += write!(self, |db| sqlx::query(
+            "delete from attempt_event where id in
+             (select id from (select id, row_number() over (partition by network order by last_at desc, id) as place
+                              from attempt_event) as placed where place > $1)"
+        )
+        .bind(per_network)
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        let excess = count().await? - most;
+        if excess > 0 {
+            gone += write!(self, |db| sqlx::query(
+                "delete from attempt_event where id in
+                 (select id from attempt_event order by last_at, id limit $1)"
+            )
+            .bind(excess)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,189 @@
+//! `client_document` and `client_keys`: what was last fetched from clients' own addresses.
+
+use super::client::{inline_keys, keys_uri, list, methods};
+use super::{Store, StoreError, read, storable, transact, write};
+use crate::model::client::ClientOrigin;
+use crate::model::id::ClientId;
+use crate::model::time::Timestamp;
+use crate::oauth::client::ClientMetadata;
+use crate::oauth::redirect_uri::RedirectUri;
+
+/// A metadata document to be remembered, and the client that it describes.
+#[derive(Clone, Debug)]
+pub struct NewDocument<'a> {
+    /// The client's id: the document's URL.
+    pub id: &'a ClientId,
+    /// What the document says.
+    pub metadata: &'a ClientMetadata,
+    /// The document itself.
+    pub body: &'a str,
+    /// Where this copy is from: `fetched`, `built-in` or `operator`.
+    pub source: &'a str,
+    /// Now.
+    pub fetched_at: Timestamp,
+    /// Until when it need not be fetched again.
+    pub fresh_until: Timestamp,
+}
+
+/// A remembered document.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct StoredDocument {
+    /// The document itself.
+    pub body: String,
+    /// Where this copy is from.
+    pub source: String,
+    /// When it was fetched.
+    pub fetched_at: Timestamp,
+    /// Until when it need not be fetched again.
+    pub fresh_until: Timestamp,
+}
+
+/// Remembered keys.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct StoredKeys {
+    /// The text of the set.
+    pub jwks: String,
+    /// When it was fetched.
+    pub fetched_at: Timestamp,
+}
+
+impl Store {
+    /// Remembers a document and makes or updates its client; tells whether it did. A client of another origin with
+    /// this id, a disabled and a deleted one are left as they are: what an administrator decided holds.
+    ///
+    /// When redirect URIs, ways of authenticating or keys are others than before, remembered approvals go: they were
+    /// given to something else (R-41).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_document_client(&self, new: &NewDocument<'_>) -> Result<bool, StoreError> {
+        let uris = list(new.metadata.redirect_uris.iter().map(RedirectUri::as_str));
+        let grants = list(new.metadata.grant_types.iter());
+        let methods = methods(new.metadata);
+        let (inline, uri) = (inline_keys(new.metadata), keys_uri(new.metadata));
+        let origin = ClientOrigin::Document.as_str();
+        let done = transact!(self, |tx| {
+            sqlx::query(
+                "delete from consent where client_id = $1 and exists (select 1 from client c where c.id = $1
+                     and c.origin = $6 and (c.redirect_uris <> $2 or c.auth_method <> $3
+                     or coalesce(c.jwks, '') <> coalesce($4, '') or coalesce(c.jwks_uri, '') <> coalesce($5, '')))",
+            )
+            .bind(new.id)
+            .bind(&uris)
+            .bind(&methods)
+            .bind(inline)
+            .bind(uri)
+            .bind(origin)
+            .execute(&mut *tx)
+            .await?;
+            let done = sqlx::query(
+                "insert into client (id, name, uri, software_id, software_version, application_type, redirect_uris,
+                     auth_method, grant_types, scope, shared, registered_at, tos_uri, policy_uri, jwks, jwks_uri, origin)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, false, $11, $12, $13, $14, $15, $16)
+                 on conflict (id) do update set name = excluded.name, uri = excluded.uri,
+                     software_id = excluded.software_id, software_version = excluded.software_version,
+                     application_type = excluded.application_type, redirect_uris = excluded.redirect_uris,
+                     auth_method = excluded.auth_method, grant_types = excluded.grant_types, scope = excluded.scope,
+                     tos_uri = excluded.tos_uri, policy_uri = excluded.policy_uri, jwks = excluded.jwks,
+                     jwks_uri = excluded.jwks_uri,
+                     registered_at = case when client.first_used_at is null then excluded.registered_at
+                         else client.registered_at end
+                 where client.origin = $16 and client.deleted_at is null and client.disabled_at is null",
+            )
+            .bind(new.id)
+            .bind(&new.metadata.name)
+            .bind(&new.metadata.uri)
+            .bind(&new.metadata.software_id)
+            .bind(&new.metadata.software_version)
+            .bind(&new.metadata.application_type)
+            .bind(&uris)
+            .bind(&methods)
+            .bind(&grants)
+            .bind(new.metadata.scope.to_string())
+            .bind(new.fetched_at)
+            .bind(&new.metadata.tos_uri)
+            .bind(&new.metadata.policy_uri)
+            .bind(inline)
+            .bind(uri)
+            .bind(origin)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                sqlx::query(
+                    "insert into client_document (client_id, body, source, fetched_at, fresh_until)
+                     values ($1, $2, $3, $4, $5)
+                     on conflict (client_id) do update set body = excluded.body, source = excluded.source,
+                         fetched_at = excluded.fetched_at, fresh_until = excluded.fresh_until",
+                )
+                .bind(new.id)
+                .bind(new.body)
+                .bind(new.source)
+                .bind(new.fetched_at)
+                .bind(new.fresh_until)
+                .execute(&mut *tx)
+                .await?;
+                // Keys of an address that is not the client's any more prove nothing.
+                sqlx::query("delete from client_keys where client_id = $1 and uri <> coalesce($2, '')")
+                    .bind(new.id)
+                    .bind(uri)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            done.rows_affected() == 1
+        });
+        Ok(done)
+    }
+
+    /// The document that was last read for this client.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_document(&self, id: &ClientId) -> Result<Option<StoredDocument>, StoreError> {
+        if !storable(id.as_str()) {
+            return Ok(None);
+        }
+        Ok(read!(self, |db| {
+            sqlx::query_as("select body, source, fetched_at, fresh_until from client_document where client_id = $1")
+                .bind(id)
+                .fetch_optional(db)
+                .await
+        })?)
+    }
+
+    /// The keys that were last fetched for this client from this address.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_keys(&self, id: &ClientId, uri: &str) -> Result<Option<StoredKeys>, StoreError> {
+        Ok(read!(self, |db| {
+            sqlx::query_as("select jwks, fetched_at from client_keys where client_id = $1 and uri = $2")
+                .bind(id)
+                .bind(uri)
+                .fetch_optional(db)
+                .await
+        })?)
+    }
+
+    /// Remembers keys that were fetched for this client. Older ones never replace newer ones.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_keys(&self, id: &ClientId, uri: &str, jwks: &str, now: Timestamp) -> Result<(), StoreError> {
+        write!(self, |db| {
+            sqlx::query(
+                "insert into client_keys (client_id, uri, jwks, fetched_at) values ($1, $2, $3, $4)
+                 on conflict (client_id) do update set uri = excluded.uri, jwks = excluded.jwks,
+                     fetched_at = excluded.fetched_at
+                 where client_keys.fetched_at <= excluded.fetched_at",
+            )
+            .bind(id)
+            .bind(uri)
+            .bind(jwks)
+            .bind(now)
+            .execute(db)
+            .await
+            .map(drop)
+        })?;
+        Ok(())
+    }
+}

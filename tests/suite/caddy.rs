@@ -1,0 +1,128 @@
+//! The built product as people run it: behind Caddy, which ends TLS, under its https address; looked at from outside.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use portcullis::outside::Outside;
+use portcullis::simulate::{IDS, simulate};
+use reqwest::StatusCode;
+
+use crate::cli::{Place, Serving, free_port};
+use crate::on_both_databases;
+use crate::server::{MASTER_KEY, OwnDatabase, PASSWORD, USER};
+use crate::simulate::options;
+
+/// How long the two servers may take to stand: 60 seconds, on a machine that is busy with other tests.
+const TRIES: u32 = 240;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Portcullis behind Caddy, both stopped when dropped.
+struct Deployment {
+    public_url: String,
+    outside: Outside,
+    place: Place,
+    _servers: [Serving; 2],
+}
+
+impl Deployment {
+    async fn start(database: &OwnDatabase) -> Self {
+        let place = Place::new();
+        let (inner, outer) = (free_port(), free_port());
+        let public_url = format!("https://localhost:{outer}");
+        let listen = format!("127.0.0.1:{inner}");
+        let env = [
+            ("PORTCULLIS__LISTEN", listen.as_str()),
+            ("PORTCULLIS__PUBLIC_URL", &public_url),
+            ("PORTCULLIS__DATABASE__URL", &database.url),
+            ("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY),
+            ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1/32"),
+        ];
+        std::fs::write(place.0.join("password"), PASSWORD).unwrap();
+        let made = place.command(&["user", "add", USER, "--password-file", "password"], &env).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let quiet =
+            |command: &mut Command| Serving(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let server = quiet(&mut place.command(&["serve"], &env));
+        std::fs::write(place.0.join("Caddyfile"), caddyfile(&place, outer, inner)).unwrap();
+        let caddy = quiet(
+            Command::new("caddy")
+                .args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"])
+                .current_dir(&place.0)
+                .env_clear()
+                .env("HOME", &place.0)
+                .stdin(Stdio::null()),
+        );
+        let outside =
+            Outside { ca_file: Some(place.0.join("caddy/pki/authorities/local/root.crt")), ..Outside::default() };
+        let deployment = Self { public_url, outside, place, _servers: [server, caddy] };
+        deployment.wait().await;
+        deployment
+    }
+
+    async fn wait(&self) {
+        for _ in 0..TRIES {
+            if let Ok(client) = self.outside.client()
+                && let Ok(answer) = client.get(format!("{}/readyz", self.public_url)).send().await
+                && answer.status() == StatusCode::OK
+            {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("the deployment does not stand; is caddy installed? scripts/setup-test-deps.sh does it");
+    }
+
+    fn mcp(&self) -> String {
+        format!("{}/mcp", self.public_url)
+    }
+}
+
+/// Its own authority, its own data folder, loopback only, no administration, no redirects from port 80.
+fn caddyfile(place: &Place, outer: u16, inner: u16) -> String {
+    let storage = place.0.join("caddy");
+    format!(
+        "{{
+	admin off
+	auto_https disable_redirects
+	skip_install_trust
+	storage file_system {}
+	servers {{
+		protocols h1 h2
+	}}
+}}
+
+https://localhost:{outer} {{
+	bind 127.0.0.1
+	tls internal
+	reverse_proxy 127.0.0.1:{inner} {{
+		flush_interval -1
+	}}
+}}
+",
+        storage.display()
+    )
+}
+
+on_both_databases! {
+    /// S-12, A6: behind a proxy that ends TLS all seven connect to the https address, with limits as they come.
+    async fn all_seven_connect_through_caddy(database) {
+        let database = OwnDatabase::new(database).await;
+        let deployment = Deployment::start(&database).await;
+        for client in IDS {
+            let mut options = options(client, &deployment.mcp());
+            options.outside = deployment.outside.clone();
+            let report = simulate(&options).await.unwrap();
+            assert!(report.passed, "{}", report.to_text(false));
+        }
+        // Without the authority's certificate nothing is begun, and the command says why.
+        let ca_file = deployment.outside.ca_file.clone().unwrap();
+        let mcp = deployment.mcp();
+        let plain = ["simulate", "--as", "claude", &mcp, "--user", USER, "--password-file", "password"];
+        let refused = deployment.place.run(&plain);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.err.contains("certificate"), "{refused:?}");
+        let trusting = [&plain[..], &["--ca-file", ca_file.to_str().unwrap()]].concat();
+        let good = deployment.place.run(&trusting);
+        assert_eq!(good.code, Some(0), "{good:?}");
+    }
+}
