@@ -76,6 +76,8 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
     };
     match response.extensions_mut().remove::<Denied>() {
         Some(denied) => formed(&app, denied),
+        // What the router itself could not read: an id that is no text.
+        None if response.status().is_client_error() => formed(&app, Denied::invalid("the address can't be read")),
         None => response,
     }
 }

@@ -150,6 +150,9 @@ on_both_databases! {
             admin.get(&format!("/clients?{query}")).await.refused(400, "invalid_request");
         }
         admin.get("/connections?user=a&client=b").await.refused(400, "invalid_request");
+        admin.get("/clients/%FF").await.refused(400, "invalid_request");
+        admin.get("/clients/%00").await.refused(404, "not_found");
+        admin.delete("/tokens/%00").await.refused(404, "not_found");
     }
 
     /// RFC 7396: absent keeps, null clears. Of two who change the same the second hears of it, if it says what it saw.
