@@ -1,7 +1,7 @@
 # The commands of this project. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fmt lint test test-rust test-clients bench image
+.PHONY: help setup run fmt lint test test-rust test-clients bench fuzz image
 
 CARGO ?= cargo
 
@@ -34,6 +34,9 @@ test-clients: ## real MCP clients against the built binary
 
 bench: ## how fast it is on this machine
 	$(CARGO) bench --locked --bench main
+
+fuzz: ## feed the parsers with anything, a million inputs each (needs a nightly compiler and cargo-fuzz; FUZZ_RUNS=…)
+	scripts/fuzz.sh
 
 image: ## the container image
 	docker build --tag portcullis .

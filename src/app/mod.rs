@@ -78,8 +78,8 @@ pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
     pub(crate) token: Limit,
-    pub(crate) api_failures: Limit,
     pub(crate) probe: Limit,
+    pub(crate) api_failures: Limit,
 }
 
 /// How long one client's tokens live.
@@ -196,8 +196,8 @@ impl App {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
             authorize: Limit::new(config.limits.authorize_per_minute, None),
             token: Limit::new(config.limits.token_per_minute, None),
-            api_failures: Limit::new(config.limits.api_failures_per_minute, None),
             probe: Limit::new(config.limits.authorize_per_minute, None),
+            api_failures: Limit::new(config.limits.api_failures_per_minute, None),
         });
         let (recorder, inbox) = if config.attempts.enabled {
             let (recorder, inbox) = recorder::open();
@@ -300,8 +300,8 @@ impl App {
             limits.register.sweep();
             limits.authorize.sweep();
             limits.token.sweep();
-            limits.api_failures.sweep();
             limits.probe.sweep();
+            limits.api_failures.sweep();
         }
         tracing::debug!(rows, "swept");
         Ok(())

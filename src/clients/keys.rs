@@ -59,7 +59,8 @@ impl Directory {
         {
             return Ok(read(stored));
         }
-        self.key_sets.join(client.id.as_str(), self.renew_keys(store, client, uri, stored.as_ref(), now)).await
+        let work = Box::pin(self.renew_keys(store, client, uri, stored.as_ref(), now));
+        self.key_sets.join(client.id.as_str(), work).await
     }
 
     async fn renew_keys(

@@ -81,6 +81,50 @@ pub enum Unresolved {
     TooMany(Duration),
 }
 
+/// How a client was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// In the store, and it has no document.
+    Stored,
+    /// Its document was fetched just now.
+    Fetched,
+    /// The copy of its document here is fresh.
+    Fresh,
+    /// The last copy stands in for a document that can't be had.
+    Stale,
+    /// A reviewed copy does.
+    Reviewed,
+}
+
+impl Found {
+    /// In words for the record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "no document",
+            Self::Fetched => "fetched",
+            Self::Fresh => "the copy here is still fresh",
+            Self::Stale => "it can't be fetched now: the last copy stands in",
+            Self::Reviewed => "it can't be fetched: a reviewed copy stands in",
+        }
+    }
+}
+
+/// A client, and how it was found.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The client; it may be disabled or deleted.
+    pub client: Client,
+    /// How it was found.
+    pub found: Found,
+}
+
+impl From<Client> for Resolved {
+    fn from(client: Client) -> Self {
+        Self { client, found: Found::Stored }
+    }
+}
+
 /// Clients and what they publish of themselves. Shared by all requests; what must last is in the store.
 #[derive(Debug)]
 pub struct Directory {
@@ -89,7 +133,7 @@ pub struct Directory {
     profiles: Profiles,
     fetcher: Fetcher,
     copies: HashMap<String, copies::Copy>,
-    documents: Flights<Result<Client, Unresolved>>,
+    documents: Flights<Result<Resolved, Unresolved>>,
     key_sets: Flights<Result<crate::oauth::jwks::JwkSet, KeysTrouble>>,
     /// When fetching failed though there is a copy to live on: not tried again at once.
     failures: Mutex<HashMap<String, Timestamp>>,

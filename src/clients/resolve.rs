@@ -3,7 +3,7 @@
 //! Only an authorization request resolves. What comes after it, code and refresh, lives on the stored client, so that a
 //! document which may not be kept, or whose server is away, ends no connection.
 
-use super::{Directory, DocumentPolicy, Unresolved};
+use super::{Directory, DocumentPolicy, Found, Resolved, Unresolved};
 use crate::fetch::{Fetched, Freshness};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::id::ClientId;
@@ -21,15 +21,15 @@ impl Directory {
         store: &Store,
         id: &ClientId,
         now: Timestamp,
-    ) -> Result<Result<Client, Unresolved>, StoreError> {
+    ) -> Result<Result<Resolved, Unresolved>, StoreError> {
         let stored = store.find_client(id).await?;
         if !ClientIdUrl::is_meant_by(id.as_str()) {
-            return Ok(stored.ok_or(Unresolved::Unknown));
+            return Ok(stored.map(Resolved::from).ok_or(Unresolved::Unknown));
         }
         // An administrator may enter a client whose id is a URL; then that entry counts, and nothing is fetched.
         let own_document = |client: &Client| client.origin == ClientOrigin::Document && client.is_active();
         if let Some(client) = stored.as_ref().filter(|client| !own_document(client)) {
-            return Ok(Ok(client.clone()));
+            return Ok(Ok(client.clone().into()));
         }
         let url = match self.permitted(id) {
             Ok(url) => url,
@@ -37,11 +37,16 @@ impl Directory {
         };
         if let Some(client) = stored
             && let Some(document) = store.find_document(id).await?
-            && (document.fresh_until > now || self.may_live_on(id, &document, now))
         {
-            return Ok(Ok(client));
+            if document.fresh_until > now {
+                return Ok(Ok(Resolved { client, found: Found::Fresh }));
+            }
+            if self.may_live_on(id, &document, now) {
+                return Ok(Ok(Resolved { client, found: Found::Stale }));
+            }
         }
-        self.documents.join(id.as_str(), self.renew(store, id, &url, now)).await
+        // On the heap: fetching is a large future, and rare.
+        self.documents.join(id.as_str(), Box::pin(self.renew(store, id, &url, now))).await
     }
 
     /// a lawful URL that the operator's policy lets through.
@@ -70,7 +75,7 @@ impl Directory {
         id: &ClientId,
         url: &ClientIdUrl,
         now: Timestamp,
-    ) -> Result<Result<Client, Unresolved>, StoreError> {
+    ) -> Result<Result<Resolved, Unresolved>, StoreError> {
         let stored = store.find_document(id).await?;
         if stored.is_none()
             && let Err(why) = self.admit_newcomer(now)
@@ -81,7 +86,7 @@ impl Directory {
             Ok((body, document, fetched)) => {
                 let fresh_until = self.fresh_until(fetched.freshness, now);
                 tracing::info!(client = %id, "metadata document fetched");
-                return self.put(store, id, &document, &body, "fetched", (now, fresh_until)).await;
+                return self.put(store, id, &document, &body, ("fetched", Found::Fetched), (now, fresh_until)).await;
             }
             Err(why) => why,
         };
@@ -96,7 +101,7 @@ impl Directory {
         {
             tracing::warn!(client = %id, why = %failure, since = document.fetched_at.0, "metadata document not to be had: going on with the last copy");
             self.note_failure(id.as_str(), now);
-            return Ok(Ok(client));
+            return Ok(Ok(Resolved { client, found: Found::Stale }));
         }
         if let Some(copy) = self.copies.get(id.as_str()) {
             let parsed = ClientDocument::parse(copy.body.as_bytes(), url, &self.rules);
@@ -104,10 +109,12 @@ impl Directory {
                 Ok(document) => {
                     tracing::warn!(client = %id, why = %failure, source = copy.source, "metadata document not to be had: going on with a reviewed copy");
                     let fresh_until = now.plus(super::AFTER_FAILURE);
-                    return self.put(store, id, &document, &copy.body, copy.source, (now, fresh_until)).await;
+                    return self
+                        .put(store, id, &document, &copy.body, (copy.source, Found::Reviewed), (now, fresh_until))
+                        .await;
                 }
                 Err(fault) => {
-                    tracing::warn!(client = %id, %fault, source = copy.source, "a reviewed copy can't be used")
+                    tracing::warn!(client = %id, %fault, source = copy.source, "a reviewed copy can't be used");
                 }
             }
         }
@@ -138,11 +145,12 @@ impl Directory {
         id: &ClientId,
         document: &ClientDocument,
         body: &str,
-        source: &str,
+        (source, how): (&str, Found),
         (fetched_at, fresh_until): (Timestamp, Timestamp),
-    ) -> Result<Result<Client, Unresolved>, StoreError> {
+    ) -> Result<Result<Resolved, Unresolved>, StoreError> {
         let new = NewDocument { id, metadata: &document.metadata, body, source, fetched_at, fresh_until };
         store.put_document_client(&new).await?;
-        Ok(store.find_client(id).await?.ok_or(Unresolved::Unknown))
+        let found = store.find_client(id).await?;
+        Ok(found.map(|client| Resolved { client, found: how }).ok_or(Unresolved::Unknown))
     }
 }

@@ -79,7 +79,7 @@ fn nothing_set_is_a_lawful_configuration() {
     assert_eq!(config.tokens.access_ttl, Duration::from_hours(1));
     assert!(config.tokens.refresh);
     assert_eq!(config.registration.policy, RegistrationPolicy::Open);
-    assert_eq!(config.registration.auth_methods.len(), 3);
+    assert_eq!(config.registration.auth_methods.len(), 4);
     assert_eq!(config.docs.folder, None);
     assert_eq!(config.tools.search.scopes, ["docs:search"]);
     assert_eq!(config.notices, Vec::<String>::new());
@@ -337,9 +337,9 @@ fn words_are_exact() {
     refused(&[("PORTCULLIS__LOG__FILTER", "info,=x=")], "log.filter", "can't be read");
     refused(&[("PORTCULLIS__REGISTRATION__POLICY", "closed")], "registration.policy", "\"off\"");
     refused(
-        &[("PORTCULLIS__REGISTRATION__AUTH_METHODS", "none,private_key_jwt")],
+        &[("PORTCULLIS__REGISTRATION__AUTH_METHODS", "none,tls_client_auth")],
         "registration.auth_methods",
-        "\"private_key_jwt\" is not one of",
+        "\"tls_client_auth\" is not one of",
     );
     refused(&[("PORTCULLIS__REGISTRATION__AUTH_METHODS", "[]")], "registration.auth_methods", "at least one");
     refused(&[("PORTCULLIS__REGISTRATION__AUTH_METHODS", "none,none")], "registration.auth_methods", "twice");

@@ -51,14 +51,13 @@ pub(crate) fn agents(profiles: &Profiles) -> Vec<Agent> {
     let mut agents: Vec<Agent> = Vec::new();
     let own = profiles.iter().flat_map(|profile| profile.agents.iter().map(|word| (word, profile.id.as_str())));
     for (word, client) in own {
-        match agents.iter_mut().find(|agent| agent.word == *word) {
-            Some(agent) => agent.clients.push(client.to_owned()),
-            None => {
-                let seen = SEEN.iter().find(|(own, _)| own == word).map(|(_, header)| (*header).to_owned());
-                let header = seen.unwrap_or_else(|| format!("{}/1.0", word.trim_end_matches('/')));
-                agents.push(Agent { word: word.clone(), header, clients: vec![client.to_owned()] });
-            }
+        if let Some(agent) = agents.iter_mut().find(|agent| agent.word == *word) {
+            agent.clients.push(client.to_owned());
+            continue;
         }
+        let seen = SEEN.iter().find(|(own, _)| own == word).map(|(_, header)| (*header).to_owned());
+        let header = seen.unwrap_or_else(|| format!("{}/1.0", word.trim_end_matches('/')));
+        agents.push(Agent { word: word.clone(), header, clients: vec![client.to_owned()] });
     }
     agents.extend(RUNTIMES.iter().map(|(word, header, clients)| Agent {
         word: (*word).to_owned(),

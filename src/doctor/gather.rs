@@ -19,7 +19,7 @@ use crate::model::time::Timestamp;
 use crate::oauth::metadata::{AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, well_known_paths};
 
 /// How long the whole examination may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a name may take to resolve.
 const RESOLVE: Duration = Duration::from_secs(5);
 /// How many requests are under way at once: a doctor is no flood.
@@ -100,7 +100,7 @@ pub(super) async fn gather(client: Client, target: Target, profiles: &Profiles, 
     if seen.first.is_err() {
         return seen;
     }
-    let plain = (seen.target.is_https() && seen.target.has_default_port())
+    let port_80 = (seen.target.is_https() && seen.target.has_default_port())
         .then(|| crew.ask(Ask::get(format!("http://{}{begin}", seen.target.authority()))));
     seen.documents = documents(&crew, &seen.target).await;
     seen.challenges = challenges(&crew, &seen.target).await;
@@ -108,13 +108,11 @@ pub(super) async fn gather(client: Client, target: Target, profiles: &Profiles, 
     endpoints(&crew, &places, &mut seen).await;
     preflights(&crew, &places, &mut seen).await;
     passage(&crew, profiles, &mut seen).await;
-    if plan.register {
-        if let Some(path) = &places.register {
-            seen.registrations = registrations(&crew, &seen.target, path, profiles).await;
-        }
+    if let Some(path) = places.register.as_ref().filter(|_| plan.register) {
+        seen.registrations = registrations(&crew, &seen.target, path, profiles).await;
     }
-    if let Some(plain) = plain {
-        seen.plain = Some(done(plain).await);
+    if let Some(port_80) = port_80 {
+        seen.plain = Some(done(port_80).await);
     }
     seen
 }

@@ -94,24 +94,19 @@ impl Answer {
     }
 }
 
-/// An outcome in a few words: "302 to https://login.example", "403 with a page (HTML)", "no answer in time".
+/// An outcome in a few words: `302 to /login`, `403 with a page (HTML)`, `no answer in time`.
 #[must_use]
 pub(crate) fn in_words(sight: &Sight) -> String {
-    match sight {
-        Ok(answer) => {
-            let mut words = answer.status.to_string();
-            match answer.header("location") {
-                Some(location) if answer.is_redirect() => words.push_str(&format!(" to {}", shortened(location))),
-                _ if answer.is_html() => words.push_str(" with a page (HTML)"),
-                _ => {
-                    if let Some(error) = answer.error() {
-                        words.push_str(&format!(" ({})", shortened(&error)));
-                    }
-                }
-            }
-            words
-        }
-        Err(missed) => missed.to_string(),
+    let answer = match sight {
+        Ok(answer) => answer,
+        Err(missed) => return missed.to_string(),
+    };
+    let status = answer.status;
+    match (answer.header("location").filter(|_| answer.is_redirect()), answer.error()) {
+        (Some(location), _) => format!("{status} to {}", shortened(location)),
+        (None, _) if answer.is_html() => format!("{status} with a page (HTML)"),
+        (None, Some(error)) => format!("{status} ({})", shortened(&error)),
+        (None, None) => status.to_string(),
     }
 }
 

@@ -17,8 +17,10 @@ pub struct Resolver(Source);
 #[derive(Clone)]
 enum Source {
     System,
-    Given(Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>),
+    Given(Arc<Answer>),
 }
+
+type Answer = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 impl Resolver {
     /// The machine's resolver.

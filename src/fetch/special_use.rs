@@ -1,14 +1,14 @@
 //! Which addresses are not the public internet (RFC 6890 and the IANA special-purpose registries, autumn 2026).
 //!
 //! The judgement is about whole ranges, also where a few addresses in one are globally reachable: nobody publishes a
-//! client's document there. IPv6 is judged the other way round: what is not global unicast (2000::/3) is refused
+//! client's document there. IPv6 is judged the other way round: what is not global unicast (`2000::/3`) is refused
 //! whatever it is called.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The ranges of IPv4, as prefix, its length and what it is.
 const V4: &[(Ipv4Addr, u32, &str)] = &[
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
+    (Ipv4Addr::UNSPECIFIED, 8, "this network"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared by carriers (CGNAT)"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),

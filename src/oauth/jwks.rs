@@ -49,7 +49,7 @@ impl AssertionAlgorithm {
         }
     }
 
-    /// The algorithm with this registered name; `Ed25519` is the newer name of the one EdDSA here (RFC 9864).
+    /// The algorithm with this registered name; `Ed25519` is the newer name of the one `EdDSA` here (RFC 9864).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = if text == "Ed25519" { "EdDSA" } else { text };

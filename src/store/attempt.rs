@@ -65,17 +65,6 @@ impl TryFrom<Row> for Recorded {
     }
 }
 
-macro_rules! select {
-    ($where:literal) => {
-        concat!(
-            "select attempt, early, stage, outcome, reason, detail, agent, network, client_id, grant_id, first_at,
-                    last_at, times from attempt_event where ",
-            $where,
-            " order by last_at desc limit $1"
-        )
-    };
-}
-
 fn rows(rows: Vec<Row>) -> Result<Vec<Recorded>, StoreError> {
     rows.into_iter().map(Recorded::try_from).collect()
 }
@@ -142,7 +131,14 @@ impl Store {
     /// # Errors
     /// When the database fails or a row can't be read.
     pub async fn attempt_events(&self, attempt: &AttemptId) -> Result<Vec<Recorded>, StoreError> {
-        rows(read!(self, |db| sqlx::query_as(select!("attempt = $2")).bind(MOST).bind(attempt).fetch_all(db).await)?)
+        rows(read!(self, |db| sqlx::query_as(
+            "select * from attempt_event where attempt = $2
+             order by last_at desc limit $1"
+        )
+        .bind(MOST)
+        .bind(attempt)
+        .fetch_all(db)
+        .await)?)
     }
 
     /// What this client left between two moments: under early ids, or in attempts of its own. Many people may share
@@ -160,9 +156,11 @@ impl Store {
         if !storable(client.as_str()) {
             return Ok(Vec::new());
         }
-        rows(read!(self, |db| sqlx::query_as(select!(
-            "client_id = $2 and early = $5 and first_at <= $4 and last_at >= $3"
-        ))
+        rows(read!(self, |db| sqlx::query_as(
+            "select * from attempt_event
+             where client_id = $2 and early = $5 and first_at <= $4 and last_at >= $3
+             order by last_at desc limit $1"
+        )
         .bind(MOST)
         .bind(client)
         .bind(from)
@@ -182,9 +180,11 @@ impl Store {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Recorded>, StoreError> {
-        rows(read!(self, |db| sqlx::query_as(select!(
-            "network = $2 and early = $5 and first_at <= $4 and last_at >= $3"
-        ))
+        rows(read!(self, |db| sqlx::query_as(
+            "select * from attempt_event
+             where network = $2 and early = $5 and first_at <= $4 and last_at >= $3
+             order by last_at desc limit $1"
+        )
         .bind(MOST)
         .bind(network)
         .bind(from)
@@ -199,26 +199,30 @@ impl Store {
     /// # Errors
     /// When the database fails or a row can't be read.
     pub async fn challenges(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Recorded>, StoreError> {
-        rows(read!(self, |db| sqlx::query_as(select!("stage = $2 and first_at <= $4 and last_at >= $3"))
-            .bind(MOST)
-            .bind(Stage::Challenge.as_str())
-            .bind(from)
-            .bind(until)
-            .fetch_all(db)
-            .await)?)
+        rows(read!(self, |db| sqlx::query_as(
+            "select * from attempt_event where stage = $2 and first_at <= $4 and last_at >= $3
+             order by last_at desc limit $1"
+        )
+        .bind(MOST)
+        .bind(Stage::Challenge.as_str())
+        .bind(from)
+        .bind(until)
+        .fetch_all(db)
+        .await)?)
     }
 
     /// The attempts that were last heard of, newest first: those that came as far as an authorization request, and
-    /// those that did not.
+    /// those that did not. Visitors who only asked for what is not here tried no connection.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn recent_attempts(&self, most: u32) -> Result<Vec<Listed>, StoreError> {
         Ok(read!(self, |db| sqlx::query_as(
             "select attempt, min(first_at) as first_at, max(last_at) as last_at from attempt_event
-             group by attempt order by max(last_at) desc, attempt limit $1"
+             where stage <> $2 group by attempt order by max(last_at) desc, attempt limit $1"
         )
         .bind(i64::from(most))
+        .bind(Stage::Other.as_str())
         .fetch_all(db)
         .await)?)
     }

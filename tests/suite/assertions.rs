@@ -75,11 +75,11 @@ on_both_databases! {
         let now = server.now().0;
         for (id, audience) in [(Some(CHATGPT_ID), server.origin.clone()), (None, server.url("/token"))] {
             let code = code(&server, &client).await;
-            let signed = |audience: &str| signer.assertion(CHATGPT_ID, audience, now);
-            let tokens = token(&server, id, &signed(&audience), &redemption(&code, &client)).await.tokens();
+            let prove = |audience: &str| signer.assertion(CHATGPT_ID, audience, now);
+            let tokens = token(&server, id, &prove(&audience), &redemption(&code, &client)).await.tokens();
             assert!(client.is_let_in(&tokens.access).await);
             let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh())];
-            let again = token(&server, id, &signed(&audience), &refresh).await.tokens();
+            let again = token(&server, id, &prove(&audience), &refresh).await.tokens();
             assert!(client.is_let_in(&again.access).await);
         }
         assert_eq!((vendor.count("/oauth/jwks.json"), vendor.count("/oauth/client.json")), (1, 1));
@@ -179,17 +179,17 @@ on_both_databases! {
         vendor.answer("/jwks.json", Reply::new("500 Oh", &[], ""));
         let server = TestServer::beside(database, &vendor, &[]).await;
         let client = connector(&server, APP, CALLBACK);
-        let signed = || signer.assertion(APP, &server.origin, server.now().0);
+        let prove = || signer.assertion(APP, &server.origin, server.now().0);
         let code = code(&server, &client).await;
-        let answer = token(&server, Some(APP), &signed(), &redemption(&code, &client)).await;
+        let answer = token(&server, Some(APP), &prove(), &redemption(&code, &client)).await;
         assert_eq!(answer.status.as_u16(), 503, "{}", answer.text);
         assert_eq!(answer.json["error"], "temporarily_unavailable");
         vendor.answer("/jwks.json", Reply::json(&signer.jwks()));
-        let tokens = token(&server, Some(APP), &signed(), &redemption(&code, &client)).await.tokens();
+        let tokens = token(&server, Some(APP), &prove(), &redemption(&code, &client)).await.tokens();
         vendor.answer("/jwks.json", Reply::new("404 Gone", &[], ""));
         server.advance(86_400).await;
         let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh())];
-        token(&server, Some(APP), &signed(), &refresh).await.tokens();
+        token(&server, Some(APP), &prove(), &refresh).await.tokens();
     }
 
     /// R-36, B-12: a `jwks_uri` leads inside as little as a document.

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use crate::cli::{Place, Serving, free_port};
 use crate::on_both_databases;
 use crate::server::{MASTER_KEY, OwnDatabase, PASSWORD, USER};
-use crate::simulate::options;
+use crate::simulate::{COPIES, options};
 
 /// How long the two servers may take to stand: 60 seconds, on a machine that is busy with other tests.
 const TRIES: u32 = 240;
@@ -36,6 +36,9 @@ impl Deployment {
             ("PORTCULLIS__DATABASE__URL", &database.url),
             ("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY),
             ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1/32"),
+            // Nobody is there: no document is fetched, copies stand in.
+            ("PORTCULLIS__DOCUMENTS__PROXY", "http://127.0.0.1:9"),
+            COPIES,
         ];
         std::fs::write(place.0.join("password"), PASSWORD).unwrap();
         let made = place.command(&["user", "add", USER, "--password-file", "password"], &env).output().unwrap();
@@ -124,5 +127,10 @@ on_both_databases! {
         let trusting = [&plain[..], &["--ca-file", ca_file.to_str().unwrap()]].concat();
         let good = deployment.place.run(&trusting);
         assert_eq!(good.code, Some(0), "{good:?}");
+        // The doctor looks at the same, and agrees; that `localhost` is nothing for the internet is known here.
+        let ca_file = ca_file.to_str().unwrap();
+        let doctor = ["doctor", &mcp, "--assume-public", "--register", "--ca-file", ca_file];
+        let examined = deployment.place.run(&doctor);
+        assert_eq!(examined.code, Some(0), "{}{}", examined.out, examined.err);
     }
 }

@@ -64,6 +64,11 @@ async fn json_is_fetched_with_one_plain_get() {
     assert!(fetch_with(settings(), resolver(&["127.0.0.1"], 1), &by_port).await.is_ok());
 }
 
+/// The number at the beginning of a status line.
+fn number(status: &str) -> u16 {
+    status.split(' ').next().unwrap().parse().unwrap()
+}
+
 /// R-32, B-12: only 200, only JSON, no redirects.
 #[tokio::test]
 async fn redirects_statuses_and_media_types_are_refused() {
@@ -72,8 +77,7 @@ async fn redirects_statuses_and_media_types_are_refused() {
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
         vendor.answer("/r", Reply::new(status, &[json, ("location", "https://app.example.com/target")], "{}"));
         let refused = fetch(&vendor, "/r").await.unwrap_err();
-        let number = status[..3].parse().unwrap();
-        let expected = FetchError::Redirect { status: number, to: "https://app.example.com/target".into() };
+        let expected = FetchError::Redirect { status: number(status), to: "https://app.example.com/target".into() };
         assert_eq!(refused, expected, "{status}");
     }
     assert_eq!(vendor.count("/target"), 0);
@@ -84,7 +88,7 @@ async fn redirects_statuses_and_media_types_are_refused() {
             "/s",
             Reply::new(status, &[json], if status.starts_with("204") || status.starts_with("304") { "" } else { "{}" }),
         );
-        assert_eq!(fetch(&vendor, "/s").await, Err(FetchError::Status(status[..3].parse().unwrap())), "{status}");
+        assert_eq!(fetch(&vendor, "/s").await, Err(FetchError::Status(number(status))), "{status}");
     }
     for media in [
         "text/html",

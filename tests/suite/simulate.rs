@@ -17,6 +17,10 @@ use crate::server::{Database, PASSWORD, TestServer, USER};
 /// Where replicas of hosted clients want their answers.
 const CHATGPT_CALLBACK: &str = "https://chatgpt.com/connector_platform_oauth_redirect";
 
+/// A copy of Cursor's document: it is not among those that are built in, and tests fetch nothing from outside.
+pub const COPIES: (&str, &str) =
+    ("PORTCULLIS__DOCUMENTS__COPIES_FOLDER", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/copies"));
+
 pub fn options(client: &str, url: &str) -> Options {
     Options {
         client: client.to_owned(),
@@ -71,12 +75,14 @@ on_both_databases! {
     /// 2.4: every one of the seven connects, calls, refreshes, reconnects and revokes at a fresh server.
     async fn all_seven_connect_to_a_fresh_server(database) {
         for client in IDS {
-            let server = TestServer::start(database).await;
-            passed(play(client, &server.mcp()).await);
+            let server = TestServer::with(database, &[COPIES]).await;
+            let report = passed(play(client, &server.mcp()).await);
+            let by_document = step(&report, "Identity").notes.iter().any(|note| note.contains("document: https://"));
+            assert_eq!(by_document, !["insomnia", "inspector"].contains(&client), "{}", report.to_text(false));
         }
     }
 
-    /// The same one after the other at one server, with its remembered approvals.
+    /// The same by registering, one after the other at one server, with its remembered approvals.
     async fn all_seven_share_a_server(database) {
         let server = TestServer::start(database).await;
         for client in IDS {
@@ -120,7 +126,7 @@ on_both_databases! {
 
     /// D2: without refresh tokens everything but the refresh happens, and the price is told.
     async fn refresh_off_is_told_and_no_failure(database) {
-        let server = TestServer::with(database, &[("PORTCULLIS__TOKENS__REFRESH", "false")]).await;
+        let server = TestServer::with(database, &[COPIES, ("PORTCULLIS__TOKENS__REFRESH", "false")]).await;
         for client in IDS {
             let report = passed(play(client, &server.mcp()).await);
             assert!(report.steps.iter().all(|step| step.name != "Refresh"));
@@ -131,7 +137,7 @@ on_both_databases! {
 
     /// a person who says no is reported as such.
     async fn a_denial_is_told(database) {
-        let server = TestServer::start(database).await;
+        let server = TestServer::with(database, &[COPIES]).await;
         for client in IDS {
             let mut options = options(client, &server.mcp());
             options.deny = true;

@@ -39,9 +39,6 @@ pub(crate) fn judge(seen: &Observations, profiles: &Profiles) -> Vec<Finding> {
 /// At most a few of many, for a sentence.
 fn list<T: AsRef<str>>(items: &[T]) -> String {
     const MOST: usize = 6;
-    let mut text = items.iter().take(MOST).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
-    if items.len() > MOST {
-        text.push_str(&format!(" and {} more", items.len() - MOST));
-    }
-    text
+    let text = items.iter().take(MOST).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    if items.len() > MOST { format!("{text} and {} more", items.len() - MOST) } else { text }
 }

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use time::PrimitiveDateTime;
 use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::doctor::certificate::not_after;
 use crate::doctor::finding::{Finding, Hurts};
@@ -213,7 +213,7 @@ fn clock(seen: &Observations) -> Option<Finding> {
 fn http_date(text: &str) -> Option<i64> {
     let format =
         format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    Some(PrimitiveDateTime::parse(text, format).ok()?.assume_utc()).map(OffsetDateTime::unix_timestamp)
+    Some(PrimitiveDateTime::parse(text, format).ok()?.assume_utc().unix_timestamp())
 }
 
 /// Whether an address is anybody's on the internet: none of the special-use blocks of RFC 6890.
@@ -226,10 +226,15 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let special = match address.octets() {
-        [0 | 10 | 127 | 240..=255, ..] | [169, 254, ..] | [192, 168, ..] | [192, 0, 0 | 2, _] => true,
+        [0 | 10 | 127 | 240..=255, ..]
+        | [169, 254, ..]
+        | [192, 168, ..]
+        | [192, 0, 0 | 2, _]
+        | [198, 18 | 19, ..]
+        | [198, 51, 100, _]
+        | [203, 0, 113, _] => true,
         [100, second, ..] => second & 0xc0 == 64,
         [172, second, ..] => second & 0xf0 == 16,
-        [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => true,
         _ => address.is_multicast(),
     };
     !special

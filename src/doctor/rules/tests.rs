@@ -9,7 +9,7 @@ use crate::clients::profile::Profiles;
 use crate::doctor::agents::agents;
 use crate::doctor::finding::Severity;
 use crate::doctor::observations::{Kind, Knock, Observations, Posted, Preflight, Spelling, WellKnown};
-use crate::doctor::sight::{Answer, Missed, Sight};
+use crate::doctor::sight::{Answer, Missed};
 use crate::doctor::target::Target;
 use crate::doctor::verdict::{self, verdicts};
 use crate::model::time::Timestamp;
@@ -45,10 +45,10 @@ fn server() -> Value {
     })
 }
 
-fn unauthorized() -> Sight {
+fn unauthorized() -> Answer {
     let challenge = format!("Bearer resource_metadata=\"{ORIGIN}/.well-known/oauth-protected-resource/mcp\"");
     let headers = [("www-authenticate", challenge.as_str()), ("access-control-expose-headers", "www-authenticate")];
-    Ok(answer(401, &headers, &json!({ "error": "no_authorization_header" })))
+    answer(401, &headers, &json!({ "error": "no_authorization_header" }))
 }
 
 /// A deployment with nothing wrong, on the internet.
@@ -85,7 +85,7 @@ fn good() -> Observations {
         first: Ok(answer(200, &[], &resource())),
         plain: Some(Ok(answer(308, &[("location", ORIGIN)], &json!({})))),
         documents: documents.collect(),
-        challenges: vec![Knock { what: "POST", path: "/mcp".to_owned(), exact: true, sight: unauthorized() }],
+        challenges: vec![Knock { what: "POST", path: "/mcp".to_owned(), exact: true, sight: Ok(unauthorized()) }],
         preflights: vec![Preflight {
             path: "/mcp".to_owned(),
             wants: &["authorization", "mcp-name"],
@@ -97,7 +97,7 @@ fn good() -> Observations {
         bearer: Some(Ok(answer(401, &[], &json!({ "error": "invalid_token" })))),
         probe: Some(Ok(answer(200, &[], &probe))),
         stream: Some((Ok(stream), Duration::from_millis(600))),
-        agents: agents(&profiles).into_iter().map(|agent| (agent, unauthorized())).collect(),
+        agents: agents(&profiles).into_iter().map(|agent| (agent, Ok(unauthorized()))).collect(),
         registrations: Vec::new(),
     }
 }

@@ -6,12 +6,13 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 
 use crate::app::App;
+use crate::clients::Found;
 use crate::config::RegistrationPolicy;
 use crate::http::address::Network;
 use crate::http::respond::{PageRejection, Rejection, Trouble};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
-use crate::model::client::{Client, ClientOrigin};
+use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 use crate::oauth::client::{AuthMethod, ClientMetadata};
@@ -36,11 +37,12 @@ pub(super) async fn identify(
         return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
     };
     let id = ClientId::new(client_id);
-    let client = match app.clients.resolve(&app.store, &id, now).await? {
-        Ok(client) if client.is_active() => {
-            note_document(app, visit, &client, now).await?;
-            client
-        }
+    let resolved = app.clients.resolve(&app.store, &id, now).await?;
+    if let Ok(resolved) = &resolved {
+        note_document(visit, &id, resolved.found);
+    }
+    let client = match resolved.map(|resolved| resolved.client) {
+        Ok(client) if client.is_active() => client,
         Ok(client) => return Err(stopped(app, &client)),
         Err(why) if ClientIdUrl::is_meant_by(client_id) => {
             visit.stage = Stage::Document;
@@ -55,18 +57,16 @@ pub(super) async fn identify(
     Ok((client, redirect_uri))
 }
 
-/// Records where the client's metadata document came from, and that it was fetched if it was just now.
-async fn note_document(app: &App, visit: &mut Visit, client: &Client, now: Timestamp) -> Result<(), PageRejection> {
-    if client.origin != ClientOrigin::Document {
-        return Ok(());
-    }
-    if let Some(document) = app.store.find_document(&client.id).await? {
-        if document.fetched_at == now {
-            visit.done_with(Stage::Document, &document.source);
+/// Records what became of the client's metadata document: a step of its own if it was fetched just now.
+fn note_document(visit: &mut Visit, id: &ClientId, found: Found) {
+    match found {
+        Found::Fetched => {
+            visit.is_of(id);
+            visit.done(Stage::Document);
         }
-        visit.note("document", &format!("{}, {} s old", document.source, now.since(document.fetched_at)));
+        Found::Fresh | Found::Stale | Found::Reviewed => visit.note("document", found.as_str()),
+        Found::Stored => {}
     }
-    Ok(())
 }
 
 /// The one of the client's redirect URIs that is meant.
