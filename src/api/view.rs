@@ -129,6 +129,7 @@ impl ClientView {
 
 /// What has to be typed into the client's form, beside its id and secret.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the forms of clients name them so")]
 pub(crate) struct Endpoints {
     /// The address of the MCP server.
     pub(crate) mcp_url: String,

@@ -58,7 +58,7 @@ on_both_databases! {
             assert_eq!(exchange(&server, client, None, Some(secret)).await, 200, "body");
             assert_eq!(exchange(&server, client, Some(basic(id, secret)), None).await, 200, "raw Basic");
             assert_eq!(exchange(&server, client, Some(encoded_basic(id, secret)), None).await, 200, "encoded Basic");
-            assert_eq!(exchange(&server, client, None, Some(&secret[1..])).await, 401);
+            assert_eq!(exchange(&server, client, None, secret.strip_suffix(|_: char| true)).await, 401);
             assert_eq!(exchange(&server, client, Some(basic(id, &secret.to_uppercase())), None).await, 401);
             assert_eq!(exchange(&server, client, Some(basic(id, "")), None).await, 401, "no secret");
         }
