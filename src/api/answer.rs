@@ -22,6 +22,7 @@ use crate::store::{AccountError, Page};
 
 /// Why nothing was done.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "RFC 6749 §5.2 names them so")]
 pub(super) struct Error {
     /// `invalid_request`, `invalid_token`, `insufficient_scope`, `not_found`, `conflict`, `precondition_failed`,
     /// `too_large`, `temporarily_unavailable` or `server_error`.

@@ -4,13 +4,12 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::answer::{Denied, Error};
 use crate::app::App;
 use crate::http::address::Network;
-use crate::http::respond::{Rejection, json};
-use crate::http::visit::Visit;
+use crate::http::respond::{json, retry_after, status_of};
 use crate::model::api_token::{ApiScope, ApiScopes, ApiToken};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
@@ -47,11 +46,8 @@ impl Caller {
 }
 
 /// Lets a request through whose token has the scope, and gives refusals their form.
-pub(super) async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let Door { app, scope } = door;
-    let (parts, body) = request.into_parts();
-    let visit = app.visits.of(&parts);
-    let mut request = Request::from_parts(parts, body);
     let mut response = match caller(&app, request.headers(), scope).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -63,18 +59,25 @@ pub(super) async fn guard(State(door): State<Door>, request: Request, next: Next
             if let Some(limits) = &app.limits
                 && let Err(wait) = limits.api_failures.check(network)
             {
-                return app.edge.json("api", &visit, Err(Rejection::TooMany { wait }));
+                let seconds = wait.as_secs().saturating_add(1);
+                let text = format!("too many wrong tokens; try again in {seconds} seconds");
+                let mut response =
+                    formed(&app, Denied::Refused(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", text));
+                retry_after(&mut response, seconds);
+                return response;
             }
             tracing::warn!(%network, "admin API: a token was refused");
             let challenge = HeaderValue::from_static("Bearer realm=\"admin API\"");
-            let mut response = formed(&app, &visit, Denied::Refused(StatusCode::UNAUTHORIZED, code, text));
+            let mut response = formed(&app, Denied::Refused(StatusCode::UNAUTHORIZED, code, text));
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             return response;
         }
-        Err(denied) => return formed(&app, &visit, denied),
+        Err(denied) => return formed(&app, denied),
     };
     match response.extensions_mut().remove::<Denied>() {
-        Some(denied) => formed(&app, &visit, denied),
+        Some(denied) => formed(&app, denied),
+        // What the router itself could not read: an id that is no text.
+        None if response.status().is_client_error() => formed(&app, Denied::invalid("the address can't be read")),
         None => response,
     }
 }
@@ -102,14 +105,25 @@ async fn caller(app: &App, headers: &HeaderMap, scope: ApiScope) -> Result<Calle
     Ok(Caller { name, scopes, expires_at })
 }
 
-fn formed(app: &App, visit: &Visit, denied: Denied) -> Response {
-    match denied {
-        Denied::Failed(failure) => app.edge.failed_json("api", visit, &failure),
-        Denied::Refused(status, code, text) => {
-            let reference = app.random.reference();
-            tracing::info!(endpoint = "api", reference, error = code, description = text, "refused");
-            let body = Error { error: code, error_description: text, reference: Some(reference) };
-            json(status, &body).unwrap_or_else(|failure| app.edge.failed_json("api", visit, &failure))
+/// Gives a refusal or a failure its form, and the log its line.
+fn formed(app: &App, denied: Denied) -> Response {
+    let reference = app.random.reference();
+    let (status, code, text, wait) = match denied {
+        Denied::Failed(failure) => {
+            tracing::error!(endpoint = "api", reference, error = %failure, "failed");
+            let (status, code) = status_of(&failure);
+            (status, code, format!("this server has a problem; try again; reference {reference}"), Some(5))
         }
+        Denied::Refused(status, code, text) => {
+            tracing::info!(endpoint = "api", reference, error = code, description = text, "refused");
+            (status, code, text, None)
+        }
+    };
+    let body = Error { error: code, error_description: text, reference: Some(reference) };
+    // Three texts can always be written; without a body the status still says it.
+    let mut response = json(status, &body).unwrap_or_else(|_| status.into_response());
+    if let Some(seconds) = wait {
+        retry_after(&mut response, seconds);
     }
+    response
 }

@@ -128,7 +128,7 @@ pub(super) struct Edit {
 
 #[derive(Debug, Args)]
 struct Given {
-    /// What it is for; only administrators see it
+    /// What it is for; people read it when they are asked
     #[arg(long)]
     description: Option<String>,
     /// Its callback, to the character; may be given several times
@@ -281,7 +281,8 @@ async fn add(config: &Config, store: &Store, arguments: Add, now: Timestamp) -> 
     let Add { name, profile, id, secret_stdin, properties, json } = arguments;
     let mut draft = properties.draft(name)?;
     if let Some(profile) = &profile {
-        let profiles = Profiles::embedded().map_err(|error| CliError::Build(error.into()))?;
+        let profiles =
+            Profiles::load(config.clients.profiles_file.as_deref()).map_err(|error| CliError::Build(error.into()))?;
         draft.fill_for(profile, &profiles).map_err(ManageError::from)?;
     }
     let logo = properties.logo()?;

@@ -12,6 +12,7 @@ use crate::config::{Config, MAX_ACCESS_TTL, duration};
 use crate::model::client::{Client, ClientOrigin, Terms};
 use crate::model::managed::Properties;
 use crate::oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
+use crate::oauth::jwks::JwkSet;
 use crate::oauth::redirect_uri::RedirectUri;
 use crate::oauth::scope::{Scope, ScopeToken};
 
@@ -362,23 +363,16 @@ fn public_keys(text: &str) -> Result<String, Fault> {
     }
     let set: serde_json::Value =
         serde_json::from_str(text).map_err(|error| fault(FIELD, format!("is not JSON: {error}")))?;
-    let keys = set.get("keys").and_then(|keys| keys.as_array()).filter(|keys| !keys.is_empty());
-    let Some(keys) = keys else {
-        return Err(fault(FIELD, "is not a JWK set: an object with an array \"keys\" that is not empty is expected"));
-    };
-    for key in keys {
-        if !key.is_object() || !key.get("kty").is_some_and(serde_json::Value::is_string) {
-            return Err(fault(FIELD, "holds a key without kty"));
-        }
-        if let Some(member) = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().find(|name| key.get(*name).is_some())
-        {
-            let words = format!(
-                "holds a private or shared key (member {member:?}): send public keys, and make new ones, because these were shown"
-            );
-            return Err(fault(FIELD, words));
-        }
+    let keys = set.get("keys").and_then(|keys| keys.as_array()).map(Vec::as_slice).unwrap_or_default();
+    let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    if let Some(member) = keys.iter().find_map(|key| private.into_iter().find(|name| key.get(*name).is_some())) {
+        let words = format!(
+            "holds a private or shared key (member {member:?}): send public keys, and make new ones, because these were shown"
+        );
+        return Err(fault(FIELD, words));
     }
-    Ok(set.to_string())
+    let usable = JwkSet::parse(text.as_bytes()).map_err(|why| fault(FIELD, why.to_string()))?;
+    Ok(usable.as_str().to_owned())
 }
 
 fn keys_uri(text: &str) -> Result<String, Fault> {

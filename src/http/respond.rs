@@ -226,8 +226,7 @@ impl Edge {
         response
     }
 
-    /// The JSON answer for what is our fault.
-    pub(crate) fn failed_json(&self, endpoint: &'static str, visit: &Visit, failure: &Failure) -> Response {
+    fn failed_json(&self, endpoint: &'static str, visit: &Visit, failure: &Failure) -> Response {
         let reference = self.random.reference();
         tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
         visit.ends(Outcome::Failed, "this server had a problem", Some(&reference));
@@ -314,7 +313,8 @@ impl Edge {
     }
 }
 
-fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
+/// The status and the code of what is our fault.
+pub(crate) fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
     match failure {
         Failure::Store(StoreError::Database(_)) | Failure::Keys(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
@@ -338,7 +338,8 @@ fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(1)
 }
 
-fn retry_after(response: &mut Response, seconds: u64) {
+/// Says when to try again.
+pub(crate) fn retry_after(response: &mut Response, seconds: u64) {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }
 

@@ -247,7 +247,7 @@ impl Store {
         properties: &Properties,
         ask_again: bool,
     ) -> Result<bool, StoreError> {
-        let Properties { metadata: _, description, terms } = properties;
+        let Properties { description, terms, .. } = properties;
         let edited = transact!(self, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, description = $3, allowed_scope = $4, access_ttl = $5,

@@ -150,6 +150,9 @@ on_both_databases! {
             admin.get(&format!("/clients?{query}")).await.refused(400, "invalid_request");
         }
         admin.get("/connections?user=a&client=b").await.refused(400, "invalid_request");
+        admin.get("/clients/%FF").await.refused(400, "invalid_request");
+        admin.get("/clients/%00").await.refused(404, "not_found");
+        admin.delete("/tokens/%00").await.refused(404, "not_found");
     }
 
     /// RFC 7396: absent keeps, null clears. Of two who change the same the second hears of it, if it says what it saw.
@@ -284,28 +287,28 @@ on_both_databases! {
     async fn a_token_makes_none_mightier_than_itself(database) {
         let server = TestServer::start(database).await;
         let admin = Admin::of(&server).await;
-        let make = async |by: &Admin, name: &str, scopes: &[&str], expires_in: Option<&str>| {
+        let token = async |by: &Admin, name: &str, scopes: &[&str], expires_in: Option<&str>| {
             let mut body = json!({ "name": name, "scopes": scopes });
             if let Some(span) = expires_in {
                 body["expires_in"] = json!(span);
             }
             by.post("/tokens", &body).await
         };
-        let made = make(&admin, "ops", &["tokens:write", "clients:write"], Some("1h")).await;
+        let made = token(&admin, "ops", &["tokens:write", "clients:write"], Some("1h")).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let ops = admin.holding(made.json["token"].as_str().unwrap());
-        make(&ops, "more", &["clients:write", "users:read"], None).await.refused(403, "insufficient_scope");
-        make(&ops, "longer", &["clients:read"], Some("2h")).await.refused(403, "insufficient_scope");
-        make(&ops, "unknown", &["clients:all"], None).await.refused(400, "invalid_request");
-        make(&ops, "none", &[], None).await.refused(400, "invalid_request");
-        make(&ops, "ops", &["clients:read"], None).await.refused(409, "conflict");
-        let less = make(&ops, "less", &["clients:read"], None).await.json;
+        token(&ops, "more", &["clients:write", "users:read"], None).await.refused(403, "insufficient_scope");
+        token(&ops, "longer", &["clients:read"], Some("2h")).await.refused(403, "insufficient_scope");
+        token(&ops, "unknown", &["clients:all"], None).await.refused(400, "invalid_request");
+        token(&ops, "none", &[], None).await.refused(400, "invalid_request");
+        token(&ops, "ops", &["clients:read"], None).await.refused(409, "conflict");
+        let less = token(&ops, "less", &["clients:read"], None).await.json;
         assert_eq!((&less["created_by"], &less["expires_at"]), (&json!("ops"), &json!(server.now().0 + 3600)));
         let less_admin = admin.holding(less["token"].as_str().unwrap());
         assert_eq!(less_admin.get("/clients").await.status, 200);
         assert_eq!(ops.delete(&format!("/tokens/{}", less["id"].as_str().unwrap())).await.status, 204);
         less_admin.get("/clients").await.refused(401, "invalid_token");
-        assert_eq!(make(&ops, "less", &["clients:read"], None).await.status, 201, "the name is free again");
+        assert_eq!(token(&ops, "less", &["clients:read"], None).await.status, 201, "the name is free again");
         server.advance(3600).await;
         ops.get("/clients").await.refused(401, "invalid_token");
         let listed = admin.get("/tokens").await.json;

@@ -53,7 +53,7 @@ fn a_client_is_entered_with_all_its_properties() {
     let place = Place::new();
     std::fs::write(
         place.0.join("keys.json"),
-        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"a\",\"y\":\"b\"}]}",
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\",\"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\"}]}",
     )
     .unwrap();
     let made = json_of(

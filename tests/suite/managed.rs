@@ -8,6 +8,7 @@ use crate::browser::{Browser, Landing};
 use crate::connector::{CALLBACK, Connector, FORM, VERIFIER, basic, form, post_form};
 use crate::on_both_databases;
 use crate::server::TestServer;
+use crate::signer::Signer;
 
 const CHATGPT: &str = "https://chatgpt.com/connector/oauth/abc123";
 const CLAUDE: &str = "https://claude.ai/api/mcp/auth_callback";
@@ -57,7 +58,7 @@ on_both_databases! {
             assert_eq!(exchange(&server, client, None, Some(secret)).await, 200, "body");
             assert_eq!(exchange(&server, client, Some(basic(id, secret)), None).await, 200, "raw Basic");
             assert_eq!(exchange(&server, client, Some(encoded_basic(id, secret)), None).await, 200, "encoded Basic");
-            assert_eq!(exchange(&server, client, None, Some(&secret[1..])).await, 401);
+            assert_eq!(exchange(&server, client, None, secret.strip_suffix(|_: char| true)).await, 401);
             assert_eq!(exchange(&server, client, Some(basic(id, &secret.to_uppercase())), None).await, 401);
             assert_eq!(exchange(&server, client, Some(basic(id, "")), None).await, 401, "no secret");
         }
@@ -212,5 +213,37 @@ on_both_databases! {
             client.authorize(&mut browser, &[]).await;
             assert!(remembered(&mut browser).await);
         }
+    }
+
+    /// a client that an administrator entered with its public key proves itself by an assertion, and by
+    /// nothing less; another key put in its place is the only one that counts.
+    async fn an_entered_key_is_the_only_proof(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let (first, second) = (Signer::new("one", "ES256"), Signer::new("two", "ES256"));
+        let key = json!({ "id": "signed", "auth_methods": ["private_key_jwt"], "jwks": first.jwks() });
+        let client = admin.typed(&server, CLAUDE, "none", key).await;
+        assert_eq!(client.client_secret, None);
+        let redeem = async |signer: Option<&Signer>| {
+            let code = code(&server, &client).await;
+            let assertion = signer.map(|signer| signer.assertion("signed", &server.origin, server.now().0));
+            let mut params = vec![
+                ("grant_type", "authorization_code"),
+                ("code", code.as_str()),
+                ("redirect_uri", CLAUDE),
+                ("code_verifier", VERIFIER),
+                ("client_id", "signed"),
+            ];
+            if let Some(assertion) = &assertion {
+                let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+                params.extend([("client_assertion_type", kind), ("client_assertion", assertion)]);
+            }
+            post_form(&server.url("/token"), &[FORM], form(&params)).await.status.as_u16()
+        };
+        assert_eq!((redeem(Some(&first)).await, redeem(Some(&second)).await, redeem(None).await), (200, 401, 401));
+        assert_eq!(admin.patch("/clients/signed", &json!({ "jwks": second.jwks() })).await.status, 200);
+        assert_eq!((redeem(Some(&first)).await, redeem(Some(&second)).await), (401, 200));
+        let shown = admin.get("/clients/signed").await.json;
+        assert_eq!(shown["jwks"]["keys"][0]["kid"], "two");
     }
 }
