@@ -77,8 +77,7 @@ impl Person<'_> {
             } else {
                 return Err(Why(dead_end(&page, &came)));
             };
-            here =
-                here.join(&next.action).map_err(|_| Why(format!("a form leads to “{}”, no address", next.action)))?;
+            here = target_of(&here, &next)?;
             form = Some(next);
         }
         Err(Why(format!("after {MOST_HOPS} pages the browser is still not sent back")))
@@ -155,6 +154,15 @@ fn within(here: &Url, target: &str, redirect_uri: &str) -> Result<Url, Why> {
     Err(Why(format!("the browser is sent to {shown}, which is neither this server nor the callback {redirect_uri}")))
 }
 
+/// Where a form is sent: to the site that shows it, for the password must go nowhere else.
+fn target_of(here: &Url, form: &Form) -> Result<Url, Why> {
+    let target = here.join(&form.action).map_err(|_| Why(format!("a form leads to “{}”, no address", form.action)))?;
+    if target.origin() == here.origin() {
+        return Ok(target);
+    }
+    Err(Why(format!("a form would be sent to another site, {}", target.origin().ascii_serialization())))
+}
+
 /// The link of the page that hands over to an app on the device.
 fn handoff(page: &Html, redirect_uri: &str) -> Option<String> {
     let links = select(page, "a[href]").into_iter().filter_map(|link| link.value().attr("href"));
@@ -218,7 +226,18 @@ fn parse(url: &str) -> Result<Url, Why> {
 mod tests {
     use url::Url;
 
-    use super::{ends_no_window, leads_to};
+    use super::{Form, ends_no_window, leads_to, target_of};
+
+    /// T37: what the person types in goes to the site that asks, and to no other.
+    #[test]
+    fn forms_go_to_their_own_site_alone() {
+        let here = Url::parse("https://h/login").unwrap();
+        let to = |action: &str| target_of(&here, &Form { action: action.to_owned(), fields: Vec::new() });
+        assert_eq!(to("/login").unwrap().as_str(), "https://h/login");
+        for other in ["https://evil.example/login", "//evil.example/", "http://h/login", "javascript:x"] {
+            assert!(to(other).is_err(), "{other}");
+        }
+    }
 
     /// I13: parameters whose names merely begin so are no end.
     #[test]

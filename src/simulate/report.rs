@@ -149,31 +149,58 @@ impl Step {
             Outcome::Failed => ("✗", "31"),
         };
         let mark = if coloured { format!("\u{1b}[{colour}m{mark}\u{1b}[0m") } else { mark.to_owned() };
-        let _ = writeln!(text, "{mark} {}", self.name);
+        let _ = writeln!(text, "{mark} {}", line(&self.name));
         for own in &self.exchanges {
             let status = own.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-            let _ = writeln!(text, "    {} {} → {status}", own.method, own.url);
+            let _ = writeln!(text, "    {} {} → {status}", own.method, line(&own.url));
             // Headers matter where something is wrong, the challenge always; machines get them all.
             let failed = self.outcome == Outcome::Failed;
             for (name, value) in own.sent_headers.iter().filter(|_| failed) {
-                let _ = writeln!(text, "      sent  {name}: {value}");
+                let _ = writeln!(text, "      sent  {name}: {}", line(value));
             }
             if let Some(body) = &own.sent {
-                let _ = writeln!(text, "      sent  {body}");
+                let _ = writeln!(text, "      sent  {}", line(body));
             }
             for (name, value) in own.came_headers.iter().filter(|(name, _)| failed || name == "www-authenticate") {
-                let _ = writeln!(text, "      came  {name}: {value}");
+                let _ = writeln!(text, "      came  {name}: {}", line(value));
             }
             if let Some(body) = &own.came {
-                let _ = writeln!(text, "      came  {body}");
+                let _ = writeln!(text, "      came  {}", line(body));
             }
         }
-        let _ = writeln!(text, "    needs {}", self.needs);
+        let _ = writeln!(text, "    needs {}", line(&self.needs));
         for note in &self.notes {
-            let _ = writeln!(text, "    note  {note}");
+            let _ = writeln!(text, "    note  {}", line(note));
         }
         if let Some(why) = &self.why {
-            let _ = writeln!(text, "    why   {why}");
+            let _ = writeln!(text, "    why   {}", line(why));
         }
+    }
+}
+
+/// What came from a stranger, on one line: a deployment that is looked at can't write lines of its own into the report,
+/// nor tell the terminal anything.
+fn line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Report, Step};
+
+    /// T37: what a deployment says can't forge a line of the report, nor steer the terminal.
+    #[test]
+    fn a_deployment_writes_no_lines_into_the_report() {
+        let mut step = Step::new("Step".to_owned(), "needs".to_owned());
+        step.note("x\n✓ forged\u{1b}[2J");
+        let report = Report {
+            client: "x".to_owned(),
+            name: "X".to_owned(),
+            url: "https://h/mcp".to_owned(),
+            passed: true,
+            steps: vec![step],
+        };
+        let text = report.to_text(false);
+        assert!(text.contains("x ✓ forged") && !text.contains('\u{1b}'), "{text}");
     }
 }
