@@ -73,7 +73,7 @@ static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let certificate = params.self_signed(&key).unwrap();
-    let file = std::env::temp_dir().join(format!("portcullis_test_ca_{}.pem", std::process::id()));
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("authority_{}.pem", std::process::id()));
     std::fs::write(&file, certificate.pem()).unwrap();
     Authority { issuer: Issuer::new(params, key), file }
 });
