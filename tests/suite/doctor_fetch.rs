@@ -13,7 +13,7 @@ async fn tried(server: &TestServer, vendor: &Vendor, url: Option<&str>) -> Vec<T
     fetch_documents(&directory, &Profiles::embedded().unwrap(), url, server.now()).await
 }
 
-/// Good, blocked with a copy, blocked without one, broken; nothing is kept.
+/// Good, broken, blocked with a copy; nothing is kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn documents_are_tried_and_not_kept() {
     let vendor = Vendor::start(&NAMES).await;
@@ -36,10 +36,10 @@ async fn documents_are_tried_and_not_kept() {
     let claude = of("https://claude.ai/oauth/mcp-oauth-client-metadata");
     assert_eq!(claude.outcome, Outcome::Copy);
     assert!(claude.words.contains("403") && claude.words.contains("copy"), "{}", claude.words);
-    // No certificate for this name, and no copy.
-    assert_eq!(of("https://cursor.com/oauth/mcp-client.json").outcome, Outcome::Refused);
+    // No certificate for this name.
+    assert_eq!(of("https://cursor.com/oauth/mcp-client.json").outcome, Outcome::Copy);
     let text = trials_text(&trials);
-    assert!(text.contains("copy  Claude (Anthropic)") && text.contains("no    Cursor (Anysphere)"), "{text}");
+    assert!(text.contains("copy  Claude (Anthropic)") && text.contains("copy  Cursor (Anysphere)"), "{text}");
     assert_eq!(trials_json(&trials)["documents"][0]["outcome"], "copy");
     let kept = crate::bed::raw(&server.database.url, &["select count(*) from client"]).await.unwrap();
     assert_eq!(kept, [["0"]]);
