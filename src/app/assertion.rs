@@ -41,7 +41,7 @@ pub(super) async fn judge(
     let verified = loop {
         let keys = match app.clients.keys_of(&app.store, client, unknown, now).await? {
             Ok(keys) => keys,
-            Err(trouble @ KeysTrouble::Fetch(_)) => {
+            Err(trouble @ (KeysTrouble::Fetch(_) | KeysTrouble::Away)) => {
                 return Err(Failure::Keys(format!("client {}: {trouble}", client.id)).into());
             }
             Err(trouble) => return refuse(trouble.to_string()),

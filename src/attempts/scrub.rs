@@ -12,21 +12,19 @@ const MAX_NAME: usize = 32;
 const MAX_NAMES: usize = 30;
 
 /// Parameters whose values are kept.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 9] = [
     "client_id",
     "response_type",
     "response_mode",
     "grant_type",
     "scope",
-    "resource",
-    "audience",
     "code_challenge_method",
     "prompt",
     "client_assertion_type",
     "token_type_hint",
 ];
 /// Parameters that are addresses: kept without query and fragment.
-const ADDRESSES: [&str; 1] = ["redirect_uri"];
+const ADDRESSES: [&str; 3] = ["redirect_uri", "resource", "audience"];
 
 /// What a request's parameters leave: harmless values, and the names of the rest under `also`.
 #[must_use]
@@ -100,10 +98,12 @@ fn clean(text: &str, most: usize) -> String {
 /// a JWT.
 fn looks_secret(word: &str) -> bool {
     let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    // Anywhere in a piece: `%3Dpcc_…` is one piece with what its percent-encoding leaves in front.
     word.as_bytes().split(|byte| !part(byte)).any(|piece| {
-        let start = piece.get(..4).unwrap_or_default();
-        let own = matches!(start, [b'p', b'c' | b's', kind, b'_'] if kind.is_ascii_alphanumeric());
-        piece.len() >= 16 && (own || start.starts_with(b"eyJ"))
+        piece.windows(16).any(|window| {
+            let own = matches!(window, [b'p', b'c' | b's', kind, b'_', ..] if kind.is_ascii_alphanumeric());
+            own || window.starts_with(b"eyJ")
+        })
     })
 }
 
@@ -133,17 +133,18 @@ mod tests {
         let text =
             b"grant_type=authorization_code&code=pcc_abc&code_verifier=v3r1f13r&client_secret=s3cr3t&state=st4te\
             &client_assertion=eyJhbGciOi.x.y&scope=a+b&redirect_uri=https://u:p@h.example/cb?token=t0ken%23frag\
-            &username=ada&password=pa55&pcr_0123456789012345678901234567890123456789=1&x=y";
+            &resource=https://h.example/mcp?api_key=hunter2&username=ada&password=pa55&pcr_0123456789012345678901234567890123456789=1&x=y";
         let kept = params(&Params::parse(text).unwrap());
         let find = |name: &str| kept.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
         assert_eq!(find("redirect_uri"), Some("https://h.example/cb"));
+        assert_eq!(find("resource"), Some("https://h.example/mcp"));
         assert_eq!(find("scope"), Some("a b"));
         assert_eq!(
             find("also"),
             Some("code code_verifier client_secret state client_assertion username password (other) x")
         );
         let all = format!("{kept:?}");
-        for secret in ["pcc_abc", "v3r1f13r", "s3cr3t", "st4te", "eyJ", "t0ken", "pa55", "ada", "pcr_"] {
+        for secret in ["pcc_abc", "v3r1f13r", "s3cr3t", "st4te", "eyJ", "t0ken", "pa55", "ada", "pcr_", "hunter2"] {
             assert!(!all.contains(secret), "{secret}: {all}");
         }
     }
@@ -153,6 +154,7 @@ mod tests {
     fn what_looks_like_a_secret_is_hidden_anywhere() {
         assert_eq!(value("docs pcr_0123456789abcdef end"), "docs (hidden) end");
         assert_eq!(value("x=eyJhbGciOiJFUzI1NiJ9.e30.sig"), "(hidden)");
+        assert_eq!(value("https://h.example/%3Fcode%3Dpcc_0123456789abcdef"), "(hidden)");
         assert_eq!(value("https://chatgpt.com/oauth/client.json"), "https://chatgpt.com/oauth/client.json");
         assert_eq!(value("pc_0123456789abcdef"), "pc_0123456789abcdef");
         assert_eq!(address("myapp://user@host/cb?code=1"), "myapp://host/cb");

@@ -17,6 +17,9 @@ const FRESH: Duration = Duration::from_hours(1);
 /// How soon an unknown key may make us ask again. Anybody can name an unknown key.
 const BETWEEN: Duration = Duration::from_mins(1);
 
+/// How long a client whose keys were never read waits after a failure: anybody can make us ask.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// Why a client's keys are not to be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeysTrouble {
@@ -29,6 +32,9 @@ pub enum KeysTrouble {
     /// They are somewhere that isn't fetched from.
     #[error("in this client's jwks_uri, {0}")]
     Url(#[from] InvalidHttpsUrl),
+    /// They could not be fetched a moment ago, and what is kept doesn't help.
+    #[error("this client's keys could not be fetched a moment ago")]
+    Away,
     /// They can't be fetched now: not the client's fault, as far as anybody can tell.
     #[error("this client's keys can't be fetched: {0}")]
     Fetch(#[from] FetchError),
@@ -54,13 +60,19 @@ impl Directory {
         };
         let stored = store.find_keys(&client.id, uri).await?;
         let good_for = if unknown { BETWEEN } else { FRESH };
-        if let Some(stored) = &stored
-            && (stored.fetched_at.plus(good_for) > now || self.failed_lately(uri, now))
-        {
-            return Ok(read(stored));
+        // By client: one client's trouble must not keep another's keys at the same address from being read.
+        let mark = format!("{} {uri}", client.id);
+        match &stored {
+            Some(stored) if stored.fetched_at.plus(good_for) > now => return Ok(read(stored)),
+            Some(stored) if self.failed_lately(&mark, now) => {
+                // A key that we could not ask about is not wrong: that is our trouble, not the client's (T-05).
+                return Ok(if unknown { Err(KeysTrouble::Away) } else { read(stored) });
+            }
+            None if self.failed_within(&mark, PAUSE, now) => return Ok(Err(KeysTrouble::Away)),
+            Some(_) | None => {}
         }
-        let work = Box::pin(self.renew_keys(store, client, uri, stored.as_ref(), now));
-        self.key_sets.join(client.id.as_str(), work).await
+        let work = Box::pin(self.renew_keys(store, client, uri, stored.as_ref(), unknown, now));
+        self.key_sets.join(&format!("{mark} {unknown}"), work).await
     }
 
     async fn renew_keys(
@@ -69,6 +81,7 @@ impl Directory {
         client: &Client,
         uri: &str,
         stored: Option<&StoredKeys>,
+        unknown: bool,
         now: Timestamp,
     ) -> Result<Result<JwkSet, KeysTrouble>, StoreError> {
         match self.fetch_keys(uri, now).await {
@@ -79,11 +92,15 @@ impl Directory {
             }
             Err(why) => {
                 tracing::warn!(client = %client.id, %why, "keys not to be had");
-                match stored.filter(|stored| stored.fetched_at.plus(self.settings.max_stale) > now) {
-                    Some(stored) => {
-                        self.note_failure(uri, now);
-                        Ok(read(stored))
-                    }
+                if !matches!(&why, KeysTrouble::Fetch(error) if error.is_ours()) {
+                    self.note_failure(&format!("{} {uri}", client.id), now);
+                }
+                // A set that can be read and breaks a rule is its owner's word: an empty one takes all keys back. Only
+                // what could not be read at all is stood in for.
+                let unreadable = matches!(&why, KeysTrouble::Fetch(_) | KeysTrouble::Invalid(InvalidJwkSet::Json(_)));
+                match stored.filter(|own| unreadable && own.fetched_at.plus(self.settings.max_stale) > now) {
+                    Some(_) if unknown => Ok(Err(KeysTrouble::Away)),
+                    Some(stored) => Ok(read(stored)),
                     None => Ok(Err(why)),
                 }
             }

@@ -175,8 +175,12 @@ impl Directory {
     }
 
     fn failed_lately(&self, what: &str, now: Timestamp) -> bool {
+        self.failed_within(what, AFTER_FAILURE, now)
+    }
+
+    fn failed_within(&self, what: &str, span: Duration, now: Timestamp) -> bool {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.get(what).is_some_and(|at| at.plus(AFTER_FAILURE) > now)
+        failures.get(what).is_some_and(|at| at.plus(span) > now)
     }
 
     fn note_failure(&self, what: &str, now: Timestamp) {

@@ -81,7 +81,12 @@ impl Directory {
 
     /// Whether to go on with an old copy without asking: its server failed a moment ago.
     fn may_live_on(&self, id: &ClientId, document: &StoredDocument, now: Timestamp) -> bool {
-        self.failed_lately(id.as_str(), now) && document.fetched_at.plus(self.settings.max_stale) > now
+        self.failed_lately(id.as_str(), now) && self.may_stand_in(document, now)
+    }
+
+    /// What was fetched stands in for a while. A reviewed copy is read anew each time: the operator may have mended it.
+    fn may_stand_in(&self, document: &StoredDocument, now: Timestamp) -> bool {
+        document.source == "fetched" && document.fetched_at.plus(self.settings.max_stale) > now
     }
 
     async fn renew(
@@ -93,6 +98,7 @@ impl Directory {
     ) -> Result<Result<Resolved, Unresolved>, StoreError> {
         let stored = store.find_document(id).await?;
         if stored.is_none()
+            && !self.copies.contains_key(id.as_str())
             && let Err(why) = self.admit_newcomer(now)
         {
             return Ok(Err(why));
@@ -111,7 +117,7 @@ impl Directory {
             return Ok(Err(failure));
         }
         if let Some(document) = &stored
-            && document.fetched_at.plus(self.settings.max_stale) > now
+            && self.may_stand_in(document, now)
             && let Some(client) = store.find_client(id).await?
         {
             tracing::warn!(client = %id, why = %failure, since = document.fetched_at.0, "metadata document not to be had: going on with the last copy");

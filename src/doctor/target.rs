@@ -40,7 +40,8 @@ impl Target {
     /// The same with the MCP endpoint's path, if that was not given.
     #[must_use]
     pub fn or_path(self, path: &str) -> Self {
-        let found = path.trim_end_matches('/');
+        // The path of `x:@elsewhere` begins with no slash: joined to the origin it would lead to another host.
+        let found = if path.starts_with('/') { path.trim_end_matches('/') } else { "" };
         Self { path: self.path.or_else(|| Some(found.to_owned())), ..self }
     }
 
@@ -65,7 +66,8 @@ impl Target {
     /// The absolute URL of a path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.origin())
+        let slash = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
+        format!("{}{slash}{path}", self.origin())
     }
 
     /// The MCP URL: what the resource's metadata must say, byte for byte (RFC 9728 §3.3).
@@ -140,5 +142,15 @@ mod tests {
         assert_eq!(Target::parse("h.example").unwrap().or_path("/tools/").mcp_url(), "https://h.example/tools");
         assert_eq!(Target::parse("https://h.example/a").unwrap().or_path("/b").mcp_url(), "https://h.example/a");
         assert_eq!(Target::parse("http://[::1]:8080").unwrap().host(), "::1");
+    }
+
+    /// T32: what a deployment's documents say never leads to another host.
+    #[test]
+    fn a_path_without_a_slash_stays_at_the_origin() {
+        let target = Target::parse("https://h.example").unwrap();
+        assert_eq!(target.url("x:@169.254.169.254/"), "https://h.example/x:@169.254.169.254/");
+        assert_eq!(target.url(".evil.example/mcp"), "https://h.example/.evil.example/mcp");
+        assert_eq!(target.clone().or_path(".evil.example/mcp").mcp_url(), "https://h.example");
+        assert_eq!(target.or_path("/mcp").mcp_url(), "https://h.example/mcp");
     }
 }

@@ -40,6 +40,11 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
     let scope =
         authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
+    let callbacks = &client.metadata.redirect_uris;
+    if !client.is_active() || RedirectUri::select(authorization.redirect_uri.as_str(), callbacks).is_none() {
+        // The dispatcher says what has become of it.
+        return Ok(see_other(&back)?);
+    }
     let question = Question { authorization: &authorization, client: &client, visitor: &visitor, scope };
     if parts.method != Method::POST {
         let logo = match client.origin {

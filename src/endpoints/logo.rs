@@ -2,14 +2,16 @@
 //! reach, and says nothing that the page doesn't.
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
+use crate::http::address::Network;
 use crate::http::respond::{Failure, Rejection};
 use crate::http::visit::Visit;
 use crate::model::id::ClientId;
@@ -22,14 +24,20 @@ pub(crate) async fn handle(
     State(app): State<App>,
     visit: Visit,
     id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
     let id = ClientId::new(id.map(|Path(id)| id).unwrap_or_default());
-    let outcome = serve(&app, &id, &headers).await;
+    let (parts, _) = request.into_parts();
+    let outcome = serve(&app, &id, &parts).await;
     app.edge.json("logo", &visit, outcome)
 }
 
-async fn serve(app: &App, id: &ClientId, headers: &HeaderMap) -> Result<Response, Rejection> {
+async fn serve(app: &App, id: &ClientId, parts: &Parts) -> Result<Response, Rejection> {
+    let headers = &parts.headers;
+    if let Some(limits) = &app.limits {
+        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        limits.authorize.check(network).map_err(|wait| Rejection::TooMany { wait })?;
+    }
     let Some((media_type, content)) = app.store.find_logo(id).await? else {
         return Err(Rejection::NotFound("this client has no logo"));
     };

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::page::{Page, Problem};
 use super::visit::Visit;
+use crate::attempts::scrub;
 use crate::crypto::jwt::SigningFailed;
 use crate::crypto::password::HashingFailed;
 use crate::crypto::random::Random;
@@ -214,8 +215,8 @@ impl Edge {
             reference,
             attempt = %visit.attempt(),
             error = refusal.code.as_str(),
-            description = refusal.description,
-            detail = refusal.detail,
+            description = scrub::reason(&refusal.description),
+            detail = refusal.detail.as_deref().map(scrub::value),
             "refused"
         );
         visit.ends(Outcome::Refused, &refusal.to_string(), refusal.detail.as_deref());
@@ -256,7 +257,7 @@ impl Edge {
                     reference,
                     attempt = %visit.attempt(),
                     title = trouble.title,
-                    detail = trouble.detail,
+                    detail = scrub::value(&trouble.detail),
                     "showed a problem page"
                 );
                 visit.ends(

@@ -38,7 +38,7 @@ impl Resource {
                 ErrorCode::InvalidTarget,
                 format!("this server protects {} only; leave resource out or send exactly that", self.0),
             )
-            .with_detail(format!("received resource {other:?}"))),
+            .with_detail(format!("received resource {:?}", other.split(['?', '#']).next().unwrap_or_default()))),
         }
     }
 

@@ -171,6 +171,6 @@ pub async fn simulate(options: &Options) -> Result<Report, CannotBegin> {
         name: profile.label(),
         url: options.url.clone(),
         passed,
-        steps: trace.into_steps(),
+        steps: trace.into_steps(&options.password),
     })
 }

@@ -52,6 +52,7 @@ impl Person<'_> {
         let (mut signed_in, mut consented) = (false, false);
         for _ in 0..MOST_HOPS {
             ends_no_window(&here)?;
+            keeps_secrets(&here)?;
             let came = self.load(step, &here, form.take()).await?;
             if let Some(target) = redirect(&here, &came)? {
                 if leads_to(&target, expected.redirect_uri) {
@@ -121,6 +122,18 @@ fn ends_no_window(here: &Url) -> Result<(), Why> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Nobody types a password into a page that came without TLS, unless it came from this very machine.
+fn keeps_secrets(here: &Url) -> Result<(), Why> {
+    let local = matches!(here.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if here.scheme() == "https" || local {
+        return Ok(());
+    }
+    let site = here.origin().ascii_serialization();
+    Err(Why(format!(
+        "the sign-in is at {site}, without TLS: no password is typed in there; set public_url to the https address"
+    )))
 }
 
 /// Where a redirect leads; none for a page.

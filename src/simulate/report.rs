@@ -102,12 +102,29 @@ impl Trace {
         }
     }
 
-    pub(super) fn into_steps(self) -> Vec<Step> {
+    /// The steps, without the password, wherever a page or a redirect may have repeated it.
+    pub(super) fn into_steps(mut self, password: &str) -> Vec<Step> {
+        if !password.is_empty() {
+            for text in self.0.iter_mut().flat_map(Step::texts) {
+                if text.contains(password) {
+                    *text = text.replace(password, "…");
+                }
+            }
+        }
         self.0
     }
 }
 
 impl Step {
+    /// Everything in it that somebody else's words can have got into.
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let exchanges = self.exchanges.iter_mut().flat_map(|own| {
+            let headers = own.came_headers.iter_mut().chain(&mut own.sent_headers).map(|(_, value)| value);
+            [&mut own.url].into_iter().chain(&mut own.sent).chain(&mut own.came).chain(headers)
+        });
+        self.notes.iter_mut().chain(&mut self.why).chain(exchanges)
+    }
+
     pub(super) fn new(name: String, needs: String) -> Self {
         Self { name, outcome: Outcome::Passed, needs, exchanges: Vec::new(), notes: Vec::new(), why: None }
     }

@@ -337,7 +337,7 @@ impl Store {
     }
 
     /// Ends a registration (RFC 7592 §2.3): its token stops working, and with the last token of a client the
-    /// client itself is deleted and its connections end.
+    /// client itself is deleted and its connections end, unless others have registered the same.
     ///
     /// # Errors
     /// When the database fails.
@@ -354,8 +354,9 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             let deleted = sqlx::query(
+                // A shared one stays: by registering the same again, strangers come to hold all of its tokens.
                 "update client set deleted_at = $2, fingerprint = null where id = $1 and deleted_at is null
-                   and not exists (select 1 from client_registration where client_id = $1)",
+                   and not shared and not exists (select 1 from client_registration where client_id = $1)",
             )
             .bind(id)
             .bind(now)
@@ -384,8 +385,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn sweep_unused_clients(&self, before: Timestamp, most: i64) -> Result<u64, StoreError> {
+        // What an administrator decided about a client, which its revision tells, is not forgotten.
         let old = write!(self, |db| sqlx::query(
-            "delete from client where first_used_at is null and origin <> 'managed' and registered_at < $1"
+            "delete from client where first_used_at is null and origin <> 'managed' and revision = 0
+               and registered_at < $1"
         )
         .bind(before)
         .execute(db)
@@ -394,7 +397,7 @@ impl Store {
         let surplus = write!(self, |db| {
             sqlx::query(
                 "delete from client where first_used_at is null and id in
-             (select id from client where first_used_at is null and origin <> 'managed'
+             (select id from client where first_used_at is null and origin <> 'managed' and revision = 0
               order by registered_at desc, id limit 100000 offset $1)",
             )
             .bind(most)

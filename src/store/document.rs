@@ -49,7 +49,8 @@ pub struct StoredKeys {
 
 impl Store {
     /// Remembers a document and makes or updates its client; tells whether it did. A client of another origin with
-    /// this id, a disabled and a deleted one are left as they are: what an administrator decided holds.
+    /// this id, a disabled and a deleted one are left as they are: what an administrator decided holds. So is one whose
+    /// newer document another replica has stored meanwhile.
     ///
     /// When redirect URIs, ways of authenticating or keys are others than before, remembered approvals go: they were
     /// given to something else (R-41).
@@ -66,7 +67,8 @@ impl Store {
             sqlx::query(
                 "delete from consent where client_id = $1 and exists (select 1 from client c where c.id = $1
                      and c.origin = $6 and (c.redirect_uris <> $2 or c.auth_method <> $3
-                     or coalesce(c.jwks, '') <> coalesce($4, '') or coalesce(c.jwks_uri, '') <> coalesce($5, '')))",
+                     or coalesce(c.jwks, '') <> coalesce($4, '') or coalesce(c.jwks_uri, '') <> coalesce($5, '')))
+                 and not exists (select 1 from client_document d where d.client_id = $1 and d.fetched_at > $7)",
             )
             .bind(new.id)
             .bind(&uris)
@@ -74,6 +76,7 @@ impl Store {
             .bind(inline)
             .bind(uri)
             .bind(origin)
+            .bind(new.fetched_at)
             .execute(&mut *tx)
             .await?;
             let done = sqlx::query(
@@ -88,7 +91,8 @@ impl Store {
                      jwks_uri = excluded.jwks_uri,
                      registered_at = case when client.first_used_at is null then excluded.registered_at
                          else client.registered_at end
-                 where client.origin = $16 and client.deleted_at is null and client.disabled_at is null",
+                 where client.origin = $16 and client.deleted_at is null and client.disabled_at is null
+                   and not exists (select 1 from client_document d where d.client_id = $1 and d.fetched_at > $11)",
             )
             .bind(new.id)
             .bind(&new.metadata.name)

@@ -185,11 +185,33 @@ on_both_databases! {
         assert_eq!(answer.status.as_u16(), 503, "{}", answer.text);
         assert_eq!(answer.json["error"], "temporarily_unavailable");
         vendor.answer("/jwks.json", Reply::json(&signer.jwks()));
+        // Not asked again at once: anybody can make us ask.
+        assert_eq!(token(&server, Some(APP), &prove(), &redemption(&code, &client)).await.status.as_u16(), 503);
+        server.advance(10).await;
         let tokens = token(&server, Some(APP), &prove(), &redemption(&code, &client)).await.tokens();
         vendor.answer("/jwks.json", Reply::new("404 Gone", &[], ""));
         server.advance(86_400).await;
         let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh())];
-        token(&server, Some(APP), &prove(), &refresh).await.tokens();
+        let tokens = token(&server, Some(APP), &prove(), &refresh).await.tokens();
+        // T-05: a new key that can't be asked about is our trouble; its client must not throw itself away.
+        let new = Signer::new("new", "ES256").assertion(APP, &server.origin, server.now().0);
+        let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh())];
+        assert_eq!(token(&server, Some(APP), &new, &refresh).await.status.as_u16(), 503);
+    }
+
+    /// RFC 7517: keys that their owner takes back are not used on, whatever copy is kept.
+    async fn keys_taken_back_are_not_used_on(database) {
+        let signer = Signer::new("k", "ES256");
+        let vendor = world(&signer).await;
+        let server = TestServer::beside(database, &vendor, &[]).await;
+        let client = connector(&server, APP, CALLBACK);
+        let prove = || signer.assertion(APP, &server.origin, server.now().0);
+        let code = code(&server, &client).await;
+        let tokens = token(&server, Some(APP), &prove(), &redemption(&code, &client)).await.tokens();
+        vendor.answer("/jwks.json", Reply::json(&json!({ "keys": [] })));
+        server.advance(3_601).await;
+        let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh())];
+        token(&server, Some(APP), &prove(), &refresh).await.refused(401, "invalid_client");
     }
 
     /// R-36, B-12: a `jwks_uri` leads inside as little as a document.
@@ -245,7 +267,7 @@ on_both_databases! {
         }
         assert_eq!(won, 1);
         // Another client may use the same id; and when its time is over it is forgotten.
-        server.advance(101).await;
+        server.advance(101 + 300).await;
         server.app.sweep().await.unwrap();
         assert!(server.app.store().use_assertion(&id, &jti, dead_at).await.unwrap());
     }

@@ -266,6 +266,8 @@ on_both_databases! {
         assert_problem(&page, 400, "stranger");
         assert!(page.text().contains("client.example") && page.text().contains("unsupported_response_type"));
         assert!(!page.body.contains("href=\"https://client.example"), "no link either");
+        let silent = Browser::new(&server).open(&stranger.authorize_url(&[("prompt", "none")])).await.page();
+        assert_problem(&silent, 400, "stranger");
         let vendor = client(&server, &[VENDOR]).await;
         let landing = Browser::new(&server).open(&vendor.authorize_url(&bad)).await;
         assert_refused(&server, landing, "unsupported_response_type", Some("st/a+te=1"));

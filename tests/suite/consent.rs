@@ -308,6 +308,23 @@ on_both_databases! {
         assert!(asks(&browser.open(&vendor.authorize_url(&[])).await.page()));
     }
 
+    /// a callback that was taken back, because somebody else had got hold of it, gets nothing of what is under way.
+    async fn a_callback_taken_back_gets_no_code(database) {
+        let server = TestServer::start(database).await;
+        let client = client(&server, "Moving", &["https://lost.example/cb", "https://kept.example/cb"]).await;
+        let mut browser = Browser::new(&server);
+        let page = consent_page(&client, &mut browser, &[]).await;
+        let change = json!({"redirect_uris": ["https://kept.example/cb"], "token_endpoint_auth_method": "none"});
+        let request = http()
+            .put(client.registration["registration_client_uri"].as_str().unwrap())
+            .bearer_auth(client.registration["registration_access_token"].as_str().unwrap())
+            .header("content-type", "application/json");
+        assert_eq!(answer(request.body(change.to_string())).await.status, StatusCode::OK);
+        let after = browser.submit(&page, &[("decision", "approve")]).await.page();
+        assert_eq!(after.status, StatusCode::BAD_REQUEST);
+        assert!(after.text().contains("callback address does not match"), "{}", after.text());
+    }
+
     /// C3: the page says who asks, where the answer goes, for what, as whom, and who vouches.
     async fn consent_shows_who_asks_for_what_and_where_the_answer_goes(database) {
         let server = TestServer::start(database).await;

@@ -264,7 +264,7 @@ on_both_databases! {
             let own = OwnDatabase::new(database).await;
             let server = TestServer::beside_on(own, resolver(&[address], port), &[]).await;
             let page = page(&server, APP).await;
-            assert!(page.text().contains("not a public address"), "{address}: {}", page.text());
+            assert!(page.text().contains("does not lead to a public address"), "{address}: {}", page.text());
         }
         let server = TestServer::beside(database, &inside, &[]).await;
         for id in [
@@ -292,7 +292,8 @@ on_both_databases! {
         let own = OwnDatabase::new(database).await;
         let server = TestServer::beside_on(own, lost(), &[]).await;
         let page = page(&server, APP).await;
-        assert!(page.text().contains("can't be resolved"), "{}", page.text());
+        // The same words as for a name that leads inside: strangers learn nothing of the names there.
+        assert!(page.text().contains("does not lead to a public address"), "{}", page.text());
     }
 
     /// many requests for one document make one fetch; newcomers are let in a few at a time.

@@ -262,25 +262,51 @@ on_both_databases! {
     async fn a_client_goes_with_its_last_token(database) {
         let bed = Bed::new(database).await;
         let (ada, client) = (bed.user("ada").await, bed.client("same").await);
-        bed.store.insert_registration(&Bed::registration("pc_x", "same", "second")).await.unwrap();
         let grant = bed.connected("mine", &ada, &client).await;
         let waiting = bed.code("waiting", &ada, &client).await;
 
         bed.store.delete_registration(&client, &hash("of somebody else"), at(1)).await.unwrap();
-        bed.store.delete_registration(&client, &hash("token of same"), at(2)).await.unwrap();
-        assert!(bed.store.find_registration(&client, &hash("token of same")).await.unwrap().is_none());
-        assert!(bed.store.find_registration(&client, &hash("second")).await.unwrap().is_some());
         assert_eq!(bed.revoked(&grant).await, "0 -");
 
-        bed.store.delete_registration(&client, &hash("second"), at(3)).await.unwrap();
-        bed.store.delete_registration(&client, &hash("second"), at(4)).await.unwrap();
+        bed.store.delete_registration(&client, &hash("token of same"), at(3)).await.unwrap();
+        bed.store.delete_registration(&client, &hash("token of same"), at(4)).await.unwrap();
         assert_eq!(bed.store.find_client(&client).await.unwrap().unwrap().deleted_at, Some(at(3)));
-        assert!(bed.store.find_registration(&client, &hash("second")).await.unwrap().is_none());
+        assert!(bed.store.find_registration(&client, &hash("token of same")).await.unwrap().is_none());
         assert_eq!(bed.revoked(&grant).await, format!("{} client deleted", NOW + 3));
         assert_eq!(bed.redeem(&waiting, "late", 4).await, Redemption::Unknown);
         // Whoever registers the same again begins anew.
         let again = bed.store.insert_registration(&Bed::registration("pc_new", "same", "third")).await.unwrap();
         assert_eq!(again, ClientId::new("pc_new"));
+    }
+
+    /// T13: who registers what others have registered comes to hold tokens of the same client, in the end all of them.
+    /// They end nobody's connections.
+    async fn a_shared_client_outlives_its_tokens(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("same").await);
+        let grant = bed.connected("mine", &ada, &client).await;
+        for n in 0..25 {
+            let mut new = Bed::registration("pc_x", "same", &n.to_string());
+            new.registered_at = at(1 + n);
+            bed.store.insert_registration(&new).await.unwrap();
+        }
+        assert!(bed.store.find_registration(&client, &hash("token of same")).await.unwrap().is_none());
+        for n in 0..25 {
+            bed.store.delete_registration(&client, &hash(&n.to_string()), at(3)).await.unwrap();
+        }
+        assert_eq!(bed.store.find_client(&client).await.unwrap().unwrap().deleted_at, None);
+        assert_eq!(bed.revoked(&grant).await, "0 -");
+    }
+
+    /// T35: what an administrator decided about a client that nobody uses is not swept away.
+    async fn a_stopped_client_is_not_forgotten(database) {
+        let bed = Bed::new(database).await;
+        let (disabled, deleted) = (bed.client("disabled").await, bed.client("deleted").await);
+        bed.store.disable_client(&disabled, at(1)).await.unwrap();
+        bed.store.delete_client(&deleted, at(1)).await.unwrap();
+        bed.store.sweep_unused_clients(at(1_000), 0).await.unwrap();
+        assert!(bed.store.find_client(&disabled).await.unwrap().unwrap().disabled_at.is_some());
+        assert!(bed.store.find_client(&deleted).await.unwrap().unwrap().deleted_at.is_some());
     }
 
     /// T22: those that nobody ever let in are forgotten by age and by number, the oldest first.

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 
 use crate::app::App;
 use crate::clients::Unresolved;
+use crate::fetch::FetchError;
 use crate::http::respond::{PageRejection, Trouble};
 use crate::model::id::ClientId;
 
@@ -13,6 +14,14 @@ pub(super) fn unresolved(app: &App, id: &ClientId, why: &Unresolved) -> PageReje
     let name = app.profiles.of_identity(id).map_or("Your client", |profile| profile.name.as_str());
     let (title, happened, to_do) = match why {
         Unresolved::TooMany(wait) => return PageRejection::TooMany { wait: *wait },
+        // One text for both: what a name means inside is nothing for strangers. The log has the rest.
+        Unresolved::Fetch(FetchError::Name { host, .. } | FetchError::SpecialUse { host, .. }) => (
+            "The client's document could not be fetched",
+            format!(
+                "{name} says who it is by a document on the web, and this server could not fetch it: {host} does not lead to a public address."
+            ),
+            "Try again in a minute. If it stays so, show this page to whoever runs this server: it may lack a way out to the internet (documents.proxy).",
+        ),
         Unresolved::Fetch(error) => (
             "The client's document could not be fetched",
             format!("{name} says who it is by a document on the web, and this server could not fetch it: {error}."),

@@ -12,6 +12,7 @@ use crate::http::address::Network;
 use crate::http::respond::{PageRejection, Rejection, Trouble};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
+use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
@@ -162,6 +163,15 @@ fn stopped(app: &App, client: &Client) -> PageRejection {
     let mut to_do = vec!["Make your client forget its registration and connect again.".to_owned()];
     to_do.extend(app.profiles.guess(client).map(|profile| profile.forget.clone()));
     trouble("This client is not registered here", happened, None, None, to_do, detail)
+}
+
+/// Whether a request under way is still one that could begin now: its client may have been stopped meanwhile, or its
+/// callback taken back, because somebody else had got hold of it.
+pub(super) fn still_stands(app: &App, client: &Client, authorization: &Authorization) -> Result<(), PageRejection> {
+    if !client.is_active() {
+        return Err(stopped(app, client));
+    }
+    redirect_uri(app, client, Some(authorization.redirect_uri.as_str())).map(drop)
 }
 
 /// A request that can't even be read, as a page.

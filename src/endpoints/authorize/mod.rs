@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 
 use self::answer::{answer, refuse};
-use self::identify::{identify, trouble, unreadable};
+use self::identify::{identify, still_stands, trouble, unreadable};
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, signed_in, step};
 use crate::http::address::Network;
@@ -26,7 +26,7 @@ use crate::model::authorization::{Authorization, Offered, Step, Visitor};
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
 use crate::oauth::authorize::{AuthorizationRequest, AuthorizationRules};
-use crate::oauth::error::ErrorCode;
+use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::params::Params;
 use crate::oauth::redirect_uri::Destination;
 
@@ -116,6 +116,7 @@ async fn dispatch(
     let Some(client) = app.store.find_client(&authorization.client_id).await? else {
         return Err(Failure::Answer("the client of a stored request is gone").into());
     };
+    still_stands(app, &client, &authorization)?;
     let visitor = signed_in(app, headers, now).await?;
     let consents = match &visitor {
         Some(own) => app.store.consents(&own.session.user.id, &client.id, &authorization.request.resource).await?,
@@ -146,7 +147,12 @@ async fn dispatch(
         Step::HandOver => hand_over(app, visit, &client, &authorization, now).await,
         Step::TellDenied => tell(visit, ErrorCode::AccessDenied, "the person did not allow access"),
         Step::LoginRequired => {
-            tell(visit, ErrorCode::LoginRequired, "nobody is signed in, and prompt=none forbids asking")
+            // Like any refusal: a browser without a session goes to no stranger's website (RFC 9700 §4.11.2).
+            let text = "nobody is signed in, and prompt=none forbids asking";
+            let refusal = Refusal::new(ErrorCode::LoginRequired, text);
+            visit.refused(Stage::Authorize, &refusal.to_string(), None);
+            let trusted = client.first_used_at.is_some() || visitor.is_some();
+            refuse(app, visit, &client, redirect_uri, state, &refusal, trusted)
         }
         Step::ConsentRequired => {
             tell(visit, ErrorCode::ConsentRequired, "consent is needed, and prompt=none forbids asking")
