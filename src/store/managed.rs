@@ -73,6 +73,19 @@ macro_rules! end_client {
     };
 }
 
+/// Forgets who approved a client, and what is under way for it: a callback that was removed gets no answer any more.
+/// Requests go before codes: an approval that is being written down is waited for, and its code is then seen.
+macro_rules! ask_again {
+    ($tx:expr, $id:expr) => {
+        sqlx::query("delete from consent where client_id = $1").bind($id).execute(&mut *$tx).await?;
+        sqlx::query("delete from authorization_request where client_id = $1").bind($id).execute(&mut *$tx).await?;
+        sqlx::query("delete from authorization_code where client_id = $1 and redeemed_at is null")
+            .bind($id)
+            .execute(&mut *$tx)
+            .await?;
+    };
+}
+
 impl Store {
     /// Remembers a client that an administrator entered; tells whether it did: not if the id is or was another's.
     ///
@@ -169,7 +182,7 @@ impl Store {
     }
 
     /// Changes a managed client that still has this revision; tells whether it did. Without a secret the old ones go
-    /// too. `ask_again` forgets who approved it (R-41). Fetched keys are forgotten with their address.
+    /// too. `ask_again` forgets who approved it and what is under way (R-41). Fetched keys are forgotten with their address.
     ///
     /// # Errors
     /// When the database fails.
@@ -220,7 +233,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
                 if ask_again {
-                    sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+                    ask_again!(tx, id);
                     sqlx::query(
                         "delete from client_keys where client_id = $1 and uri not in
                          (select jwks_uri from client where id = $1 and jwks_uri is not null)",
@@ -264,7 +277,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 && ask_again {
-                sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+                ask_again!(tx, id);
             }
             done.rows_affected() == 1
         });

@@ -215,6 +215,35 @@ on_both_databases! {
         }
     }
 
+    /// what is under way when a client changes ends with the change: a callback that was removed gets no answer.
+    async fn what_is_under_way_ends_with_the_change(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let typed = admin.typed(&server, CHATGPT, "client_secret_post", json!({})).await;
+        let registered = Connector::public(&server).await;
+        for (client, change) in [
+            (typed, json!({ "redirect_uris": [CLAUDE] })),
+            (registered, json!({ "allowed_scopes": ["docs:read"] })),
+        ] {
+            let path = format!("/clients/{}", client.client_id);
+            let begin = async || {
+                let mut browser = Browser::new(&server);
+                let page = browser.open(&client.authorize_url(&[("prompt", "consent")])).await.page();
+                let page = browser.sign_in(&page).await.page();
+                assert!(page.body.contains("approve"));
+                (browser, page)
+            };
+            let waiting = code(&server, &client).await;
+            let (mut browser, page) = begin().await;
+            assert_eq!(admin.patch(&path, &json!({ "description": "For the team" })).await.status, 200);
+            assert!(matches!(browser.submit(&page, &[("decision", "approve")]).await, Landing::Callback(_)), "stays");
+            let (mut browser, page) = begin().await;
+            assert_eq!(admin.patch(&path, &change).await.status, 200);
+            assert!(browser.submit(&page, &[("decision", "approve")]).await.page().status.is_client_error());
+            client.redeem(&waiting).await.refused(400, "invalid_grant");
+        }
+    }
+
     /// a client that an administrator entered with its public key proves itself by an assertion, and by
     /// nothing less; another key put in its place is the only one that counts.
     async fn an_entered_key_is_the_only_proof(database) {
