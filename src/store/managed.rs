@@ -284,14 +284,15 @@ impl Store {
         Ok(edited)
     }
 
-    /// Puts a new secret in place; tells whether it did: not for a client without a secret. The one before is good
-    /// until `old_until`, if given, and the one before that no more: two at most (R-05).
+    /// Puts a new secret in the place of `present`; tells whether it did: not if somebody else did meanwhile. The one
+    /// before is good until `old_until`, if given, and the one before that no more: two at most (R-05).
     ///
     /// # Errors
     /// When the database fails.
     pub async fn rotate_client_secret(
         &self,
         id: &ClientId,
+        present: &SecretHash,
         new: &SecretHash,
         old_until: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
@@ -299,11 +300,12 @@ impl Store {
             // What stands right of the equals signs are the values from before.
             "update client set revision = revision + 1, secret_hash = $2, old_secret_expires_at = $3,
                  old_secret_hash = case when cast($3 as bigint) is null then null else secret_hash end
-             where id = $1 and origin = 'managed' and secret_hash is not null and deleted_at is null"
+             where id = $1 and origin = 'managed' and secret_hash = $4 and deleted_at is null"
         )
         .bind(id)
         .bind(new)
         .bind(old_until)
+        .bind(present)
         .execute(db)
         .await
         .map(|done| done.rows_affected()))?;

@@ -1,6 +1,8 @@
 //! Clients that an administrator enters, as the forms of ChatGPT, Claude and Insomnia want them: an id and a secret that
 //! a person types in.
 
+use portcullis::model::id::ClientId;
+use portcullis::model::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
@@ -137,6 +139,22 @@ on_both_databases! {
         assert!(refused.refused(400, "invalid_request").text.contains("client_secret"), "{}", refused.text);
         let fifth = rotate(json!({ "overlap": "0s" })).await;
         assert_eq!((status(&fourth).await, status(&fifth).await), (401, 200));
+    }
+
+    /// of two who rotate at once one wins; the secret that was told to the other never replaces it in silence.
+    async fn of_two_rotations_at_once_one_wins(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let client = admin.typed(&server, CHATGPT, "client_secret_post", json!({})).await;
+        let (id, store) = (ClientId::new(&client.client_id), server.app.store());
+        let present = Secret::presented(client.client_secret.clone().unwrap()).hash();
+        let (one, two) = (Secret::presented("one").hash(), Secret::presented("two").hash());
+        let (first, second) = tokio::join!(
+            store.rotate_client_secret(&id, &present, &one, None),
+            store.rotate_client_secret(&id, &present, &two, None)
+        );
+        assert_ne!(first.unwrap(), second.unwrap());
+        assert!(!store.rotate_client_secret(&id, &present, &two, None).await.unwrap());
     }
 
     /// T-25: a client that is stopped is stopped everywhere, and what it had stays ended when it may work again. So for
