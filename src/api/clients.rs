@@ -80,7 +80,7 @@ pub(super) async fn add(State(app): State<App>, request: Request) -> Outcome {
     let now = app.clock.now();
     let added = managed::add(&app.store, &Rules::of(&app.config), &app.random, &addition, now).await?;
     caller.did("client added", added.client.id.as_str());
-    let (body, revision) = with_secret(&app, added, None, now);
+    let (body, revision) = with_secret(&app, &added, None, now);
     Ok(with_revision(created(&body)?, revision))
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn edit(State(app): State<App>, Path(id): Path<String>, request
     let logo = logo_url(&app, &id).await?;
     let edited = managed::edit(&app.store, &rules, &app.random, &id, &asked.draft(), seen).await?;
     caller.did("client changed", id.as_str());
-    let (body, revision) = with_secret(&app, edited, logo, app.clock.now());
+    let (body, revision) = with_secret(&app, &edited, logo, app.clock.now());
     Ok(with_revision(ok(&body)?, revision))
 }
 
@@ -202,7 +202,7 @@ pub(super) async fn rotate_secret(State(app): State<App>, Path(id): Path<String>
     let rotated =
         managed::rotate_secret(&app.store, &app.random, &id, asked.client_secret.as_deref(), overlap, now).await?;
     caller.did("client secret rotated", id.as_str());
-    let (body, revision) = with_secret(&app, rotated, logo, now);
+    let (body, revision) = with_secret(&app, &rotated, logo, now);
     Ok(with_revision(ok(&body)?, revision))
 }
 
@@ -244,7 +244,7 @@ async fn logo_url(app: &App, id: &ClientId) -> Result<Option<String>, Denied> {
 }
 
 /// Reads nothing: the secret is in the store by now, and this answer is the only one to tell it.
-fn with_secret(app: &App, managed: Managed, logo_url: Option<String>, now: Timestamp) -> (NewSecret, i64) {
+fn with_secret(app: &App, managed: &Managed, logo_url: Option<String>, now: Timestamp) -> (NewSecret, i64) {
     let mut client = ClientView::of(&managed.client, now);
     client.logo_url = logo_url;
     let client_secret = managed.secret.as_ref().map(Secret::expose).map(str::to_owned);

@@ -94,8 +94,8 @@ pub(super) struct Add {
     #[command(flatten)]
     properties: Given,
     /// Another callback beside those that --for fills in; may be given several times
-    #[arg(long, value_name = "URI", conflicts_with = "redirect_uri")]
-    add_redirect_uri: Vec<String>,
+    #[arg(long = "add-redirect-uri", value_name = "URI", conflicts_with = "redirect_uri")]
+    more_callbacks: Vec<String>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -281,19 +281,19 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
 }
 
 async fn add(config: &Config, store: &Store, arguments: Add, now: Timestamp) -> Result<(), CliError> {
-    let Add { name, profile, id, secret_stdin, properties, add_redirect_uri, json } = arguments;
+    let Add { name, profile, id, secret_stdin, properties, more_callbacks, json } = arguments;
     let mut draft = properties.draft(name)?;
     if let Some(profile) = &profile {
         let profiles =
             Profiles::load(config.clients.profiles_file.as_deref()).map_err(|error| CliError::Build(error.into()))?;
         draft.fill_for(profile, &profiles).map_err(ManageError::from)?;
     }
-    if !add_redirect_uri.is_empty() {
+    if !more_callbacks.is_empty() {
         let mut uris = match draft.redirect_uris {
             Change::Set(uris) => uris,
             Change::Keep | Change::Clear => Vec::new(),
         };
-        uris.extend(add_redirect_uri);
+        uris.extend(more_callbacks);
         draft.redirect_uris = Change::Set(uris);
     }
     let logo = properties.logo()?;
