@@ -6,8 +6,10 @@ create table api_token (
     token_hash text not null unique,
     scopes text not null,
     created_at bigint not null,
-    -- The token that made it; null for one from the command line.
+    -- The name and the id of the token that made it; null for one from the command line. What a token made is revoked
+    -- with it.
     created_by text,
+    made_by text,
     -- To the hour: a row is not written at each call.
     last_used_at bigint,
     expires_at bigint,
@@ -16,6 +18,7 @@ create table api_token (
 -- A name is free again when its token is revoked.
 create unique index api_token_by_name on api_token (name) where revoked_at is null;
 create index api_token_by_expiry on api_token (expires_at);
+create index api_token_by_maker on api_token (made_by) where made_by is not null;
 create index api_token_revoked on api_token (revoked_at) where revoked_at is not null;
 
 -- Counts changes by an administrator, so that of two at once the second notices.

@@ -184,13 +184,13 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
         Err(error) => error,
     };
     let Ok(members) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
-        return Err(Denied::invalid(format!("the body is not a JSON object: {whole}")));
+        return Err(Denied::invalid(format!("the body is not a JSON object: {}", without_values(&whole))));
     };
     // Which member it was: the one that fails alone, too, for another reason than that others are missing.
     for (name, value) in members {
         let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
         if let Err(error) = serde_json::from_value::<T>(alone) {
-            let text = error.to_string();
+            let text = without_values(&error);
             if text.starts_with("unknown field") {
                 return Err(Denied::invalid(text));
             }
@@ -199,7 +199,23 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
             }
         }
     }
-    Err(Denied::invalid(whole.to_string()))
+    Err(Denied::invalid(without_values(&whole)))
+}
+
+/// What is wrong, without what was sent: it may be a secret, and the sentence goes to the log. The names of members
+/// stay.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // Faults of the notation name places, and no values.
+    if !error.is_data()
+        || ["unknown field ", "missing field ", "duplicate field "].iter().any(|begin| text.starts_with(begin))
+    {
+        return text;
+    }
+    let Some((kind, _)) = text.split_once(['"', '`']) else { return text };
+    // What was expected comes last, in words of ours.
+    let expected = text.rsplit_once(", expected ").map(|(_, words)| format!(", expected {words}"));
+    format!("{}{}", kind.trim_end(), expected.unwrap_or_default())
 }
 
 /// The parameters of an address, as `T`: each once, none unknown.
@@ -210,7 +226,7 @@ pub(super) fn query<T: DeserializeOwned>(text: Option<&str>) -> Result<T, Denied
             return Err(Denied::invalid(format!("{name} is there twice")));
         }
     }
-    serde_json::from_value(Value::Object(members)).map_err(|error| Denied::invalid(error.to_string()))
+    serde_json::from_value(Value::Object(members)).map_err(|error| Denied::invalid(without_values(&error)))
 }
 
 const MOST: i64 = 200;
@@ -248,4 +264,46 @@ pub(super) fn next(page: &Page, count: usize, last: Option<(Timestamp, &str)>) -
     let full = i64::try_from(count).is_ok_and(|count| count >= page.limit);
     let (time, id) = last.filter(|_| full)?;
     serde_json::to_vec(&Cursor(time, id.to_owned())).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::{Denied, read};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Body {
+        flag: Option<bool>,
+        word: Option<Word>,
+        list: Option<Vec<String>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        One,
+        Two,
+    }
+
+    /// B-37: what was sent may be a secret, and refusals are logged.
+    #[test]
+    fn refusals_repeat_names_and_never_values() {
+        for (body, wanted) in [
+            (r#"{"flag":"s3cret"}"#, "flag: invalid type: string, expected a boolean"),
+            (r#"{"flag":"s3cret\", expected \"s3cret` x"}"#, "flag: invalid type: string, expected a boolean"),
+            (r#"{"flag":true"s3cret"}"#, "the body is not a JSON object: expected `,` or `}` at line 1 column 13"),
+            (r#"{"flag":5301}"#, "flag: invalid type: integer, expected a boolean"),
+            (r#"{"word":"s3cret`, expected s3cret"}"#, "word: unknown variant, expected `one` or `two`"),
+            (r#"{"list":["a",{"s3cret":1}]}"#, "list: invalid type: map, expected a string"),
+            (r#"{"list":"s3cret"}"#, "list: invalid type: string, expected a sequence"),
+            (r#"{"flags":"s3cret"}"#, "unknown field `flags`, expected one of `flag`, `word`, `list`"),
+        ] {
+            let Denied::Refused(_, _, text) = read::<Body>(body.as_bytes()).unwrap_err() else { panic!("{body}") };
+            assert!(!text.contains("s3cret") && !text.contains("5301"), "{text}");
+            assert_eq!(text, wanted);
+        }
+    }
 }

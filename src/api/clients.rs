@@ -79,8 +79,8 @@ pub(super) async fn add(State(app): State<App>, request: Request) -> Outcome {
     let addition = Addition { draft, id: asked.id, secret: asked.client_secret };
     let now = app.clock.now();
     let added = managed::add(&app.store, &Rules::of(&app.config), &app.random, &addition, now).await?;
-    caller.did("client added", added.id.as_str());
-    let (body, revision) = with_secret(&app, added, now).await?;
+    caller.did("client added", added.client.id.as_str());
+    let (body, revision) = with_secret(&app, &added, None, now);
     Ok(with_revision(created(&body)?, revision))
 }
 
@@ -112,9 +112,10 @@ pub(super) async fn edit(State(app): State<App>, Path(id): Path<String>, request
     let seen = seen_revision(&parts.headers)?;
     let asked: ClientChange = object(&parts.headers, body, app.config.limits.body_bytes, false).await?;
     let (id, rules) = (ClientId::new(id), Rules::of(&app.config));
+    let logo = logo_url(&app, &id).await?;
     let edited = managed::edit(&app.store, &rules, &app.random, &id, &asked.draft(), seen).await?;
     caller.did("client changed", id.as_str());
-    let (body, revision) = with_secret(&app, edited, app.clock.now()).await?;
+    let (body, revision) = with_secret(&app, &edited, logo, app.clock.now());
     Ok(with_revision(ok(&body)?, revision))
 }
 
@@ -189,17 +190,19 @@ pub(super) struct Rotation {
     params(("id" = String, Path, description = "Its client_id, percent-encoded")), request_body = Option<Rotation>,
     responses((status = 200, description = "The client and its new secret", body = NewSecret),
         (status = 404, description = "There is none", body = super::answer::Error),
-        (status = 409, description = "It has no secret, or is not managed", body = super::answer::Error)))]
+        (status = 409, description = "It has no secret, or is not managed", body = super::answer::Error),
+        (status = 412, description = "Somebody else changed its secret meanwhile", body = super::answer::Error)))]
 pub(super) async fn rotate_secret(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
     let (parts, body) = request.into_parts();
     let asked: Rotation = object(&parts.headers, body, app.config.limits.body_bytes, true).await?;
     let overlap = overlap(asked.overlap.as_deref())?;
     let (id, now) = (ClientId::new(id), app.clock.now());
-    let (secret, _) =
+    let logo = logo_url(&app, &id).await?;
+    let rotated =
         managed::rotate_secret(&app.store, &app.random, &id, asked.client_secret.as_deref(), overlap, now).await?;
     caller.did("client secret rotated", id.as_str());
-    let (body, revision) = with_secret(&app, Managed { id, secret: Some(secret), asks_again: false }, now).await?;
+    let (body, revision) = with_secret(&app, &rotated, logo, now);
     Ok(with_revision(ok(&body)?, revision))
 }
 
@@ -232,13 +235,18 @@ async fn view(app: &App, id: &ClientId, now: Timestamp) -> Result<(ClientView, i
     let found = app.store.find_revised_client(id).await?;
     let (client, revision) = found.ok_or_else(|| ManageError::Unknown(id.clone()))?;
     let mut view = ClientView::of(&client, now);
-    let set_at = app.store.logo_set_at(id).await?;
-    view.logo_url = set_at.map(|at| app.config.url(&logo_path(id, at)));
+    view.logo_url = logo_url(app, id).await?;
     Ok((view, revision))
 }
 
-async fn with_secret(app: &App, managed: Managed, now: Timestamp) -> Result<(NewSecret, i64), Denied> {
-    let (client, revision) = view(app, &managed.id, now).await?;
+async fn logo_url(app: &App, id: &ClientId) -> Result<Option<String>, Denied> {
+    Ok(app.store.logo_set_at(id).await?.map(|at| app.config.url(&logo_path(id, at))))
+}
+
+/// Reads nothing: the secret is in the store by now, and this answer is the only one to tell it.
+fn with_secret(app: &App, managed: &Managed, logo_url: Option<String>, now: Timestamp) -> (NewSecret, i64) {
+    let mut client = ClientView::of(&managed.client, now);
+    client.logo_url = logo_url;
     let client_secret = managed.secret.as_ref().map(Secret::expose).map(str::to_owned);
-    Ok((NewSecret { client, client_secret, endpoints: Endpoints::of(&app.config) }, revision))
+    (NewSecret { client, client_secret, endpoints: Endpoints::of(&app.config) }, managed.revision)
 }

@@ -10,7 +10,8 @@ use super::answer::{Denied, Error};
 use crate::app::App;
 use crate::http::address::Network;
 use crate::http::respond::{json, retry_after, status_of};
-use crate::model::api_token::{ApiScope, ApiScopes, ApiToken};
+use crate::model::api_token::{ApiScope, ApiScopes, ApiToken, may_be_token};
+use crate::model::id::ApiTokenId;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 
@@ -19,11 +20,15 @@ use crate::model::time::Timestamp;
 pub(super) struct Door {
     pub(super) app: App,
     pub(super) scope: ApiScope,
+    /// Whether anything may stand behind the question mark.
+    pub(super) takes_query: bool,
 }
 
 /// Who calls.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
+    /// The id of the token.
+    pub(super) id: ApiTokenId,
     /// The name of the token.
     pub(super) name: String,
     /// What it may do.
@@ -47,12 +52,9 @@ impl Caller {
 
 /// Lets a request through whose token has the scope, and gives refusals their form.
 pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let Door { app, scope } = door;
-    let mut response = match caller(&app, request.headers(), scope).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
+    let Door { app, scope, takes_query } = door;
+    let caller = match caller(&app, request.headers()).await {
+        Ok(caller) => caller,
         Err(Denied::Refused(StatusCode::UNAUTHORIZED, code, text)) => {
             let (parts, _) = request.into_parts();
             let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
@@ -62,27 +64,39 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
                 let seconds = wait.as_secs().saturating_add(1);
                 let text = format!("too many wrong tokens; try again in {seconds} seconds");
                 let mut response =
-                    formed(&app, Denied::Refused(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", text));
+                    formed(&app, None, Denied::Refused(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", text));
                 retry_after(&mut response, seconds);
                 return response;
             }
             tracing::warn!(%network, "admin API: a token was refused");
             let challenge = HeaderValue::from_static("Bearer realm=\"admin API\"");
-            let mut response = formed(&app, Denied::Refused(StatusCode::UNAUTHORIZED, code, text));
+            let mut response = formed(&app, None, Denied::Refused(StatusCode::UNAUTHORIZED, code, text));
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             return response;
         }
-        Err(denied) => return formed(&app, denied),
+        Err(denied) => return formed(&app, None, denied),
     };
+    let name = caller.name.clone();
+    if !caller.scopes.allow(scope) {
+        let text = format!("this token lacks the scope {}", scope.as_str());
+        return formed(&app, Some(&name), Denied::forbidden(text));
+    }
+    if !takes_query && request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return formed(&app, Some(&name), Denied::invalid("this operation takes no parameters in its address"));
+    }
+    request.extensions_mut().insert(caller);
+    let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Denied>() {
-        Some(denied) => formed(&app, denied),
+        Some(denied) => formed(&app, Some(&name), denied),
         // What the router itself could not read: an id that is no text.
-        None if response.status().is_client_error() => formed(&app, Denied::invalid("the address can't be read")),
+        None if response.status().is_client_error() => {
+            formed(&app, Some(&name), Denied::invalid("the address can't be read"))
+        }
         None => response,
     }
 }
 
-async fn caller(app: &App, headers: &HeaderMap, scope: ApiScope) -> Result<Caller, Denied> {
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Denied> {
     let refused = |text: &str| Denied::Refused(StatusCode::UNAUTHORIZED, "invalid_token", text.to_owned());
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, more) = (values.next(), values.next());
@@ -93,29 +107,30 @@ async fn caller(app: &App, headers: &HeaderMap, scope: ApiScope) -> Result<Calle
             "send a token of the admin API: Authorization: Bearer pca_…; portcullis token add makes one",
         ));
     };
-    // Looked up by its digest: the time that takes tells nothing of the token (B-28).
-    let hash = Secret::presented(token.trim()).hash();
-    let Some(token) = app.store.use_api_token(&hash, app.clock.now()).await? else {
-        return Err(refused("the token is unknown, expired or revoked"));
-    };
-    let ApiToken { name, scopes, expires_at, .. } = token;
-    if !scopes.allow(scope) {
-        return Err(Denied::forbidden(format!("this token lacks the scope {}", scope.as_str())));
+    let unknown = || refused("the token is unknown, expired or revoked");
+    // What can't be one of ours costs the database nothing.
+    let token = token.trim();
+    if !may_be_token(token) {
+        return Err(unknown());
     }
-    Ok(Caller { name, scopes, expires_at })
+    // Looked up by its digest: the time that takes tells nothing of the token (B-28).
+    let hash = Secret::presented(token).hash();
+    let found = app.store.use_api_token(&hash, app.clock.now()).await?;
+    let ApiToken { id, name, scopes, expires_at, .. } = found.ok_or_else(unknown)?;
+    Ok(Caller { id, name, scopes, expires_at })
 }
 
-/// Gives a refusal or a failure its form, and the log its line.
-fn formed(app: &App, denied: Denied) -> Response {
+/// Gives a refusal or a failure its form, and the log its line with the name of the token, if it was a good one.
+fn formed(app: &App, token: Option<&str>, denied: Denied) -> Response {
     let reference = app.random.reference();
     let (status, code, text, wait) = match denied {
         Denied::Failed(failure) => {
-            tracing::error!(endpoint = "api", reference, error = %failure, "failed");
+            tracing::error!(endpoint = "api", token, reference, error = %failure, "failed");
             let (status, code) = status_of(&failure);
             (status, code, format!("this server has a problem; try again; reference {reference}"), Some(5))
         }
         Denied::Refused(status, code, text) => {
-            tracing::info!(endpoint = "api", reference, error = code, description = text, "refused");
+            tracing::info!(endpoint = "api", token, reference, error = code, description = text, "refused");
             (status, code, text, None)
         }
     };

@@ -72,12 +72,18 @@ pub(super) async fn list(State(app): State<App>) -> Outcome {
 #[utoipa::path(post, path = "/api/v1/keys/rotate", tag = "keys", operation_id = "rotateKeys",
     request_body = Option<KeyRotation>,
     responses((status = 201, description = "The keys now", body = KeyList),
-        (status = 409, description = "Another process has just rotated", body = super::answer::Error)))]
+        (status = 409, description = "A published key still waits for its time, or another process has just rotated", body = super::answer::Error)))]
 pub(super) async fn rotate(State(app): State<App>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
     let (parts, body) = request.into_parts();
     let asked: KeyRotation = object(&parts.headers, body, app.config.limits.body_bytes, true).await?;
     let (stored, now) = (app.store.signing_keys().await?, app.clock.now());
+    if !asked.emergency
+        && let Some(waiting) = stored.iter().find(|key| key.active_at > now)
+    {
+        let (kid, from) = (&waiting.kid, waiting.active_at.0);
+        return Err(Denied::conflict(format!("{kid} is published and signs from {from}; rotate again after that")));
+    }
     let mut key = next_key(&app.config, &stored, &app.master, &app.random, now)
         .map_err(|_| Failure::Answer("a signing key could not be made"))?;
     let done = if asked.emergency {

@@ -20,9 +20,9 @@ use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, Response as Described};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response as Described};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
@@ -91,7 +91,13 @@ fn guarded(
             operation.responses.responses.entry(status.to_owned()).or_insert_with(|| refusal(words).into());
         }
     }
-    let door = guard::Door { app: app.clone(), scope };
+    let takes_query = paths
+        .paths
+        .values_mut()
+        .flat_map(operations)
+        .flat_map(|operation| operation.parameters.iter().flatten())
+        .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query));
+    let door = guard::Door { app: app.clone(), scope, takes_query };
     (schemas, paths, router.route_layer(from_fn_with_state(door, guard::guard)))
 }
 

@@ -8,7 +8,7 @@ use super::answer::{Denied, Outcome, created, nothing, object, ok};
 use super::guard::Caller;
 use crate::app::App;
 use crate::config::duration;
-use crate::model::api_token::{ApiScope, ApiScopes, ApiToken, check_name};
+use crate::model::api_token::{ApiScope, ApiScopes, ApiToken, Maker, Making, check_name};
 use crate::model::id::ApiTokenId;
 use crate::model::secret::SecretKind;
 use crate::model::time::Timestamp;
@@ -22,7 +22,7 @@ pub(crate) struct TokenView {
     pub(crate) scopes: Vec<&'static str>,
     #[schema(value_type = i64)]
     pub(crate) created_at: Timestamp,
-    /// The token that made it; absent for one from the command line.
+    /// The name of the token that made it, with which it is revoked; absent for one from the command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created_by: Option<String>,
     /// To the hour.
@@ -85,6 +85,8 @@ pub(super) async fn list(State(app): State<App>) -> Outcome {
 }
 
 /// Make a token
+///
+/// It is revoked when the token that makes it is.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", operation_id = "addToken", request_body = TokenAddition,
     responses((status = 201, description = "The token, shown this once", body = NewToken),
         (status = 409, description = "The name is taken", body = super::answer::Error)))]
@@ -113,11 +115,15 @@ pub(super) async fn add(State(app): State<App>, request: Request) -> Outcome {
         hash: &secret.hash(),
         scopes: &scopes,
         created_at: now,
-        created_by: Some(&caller.name),
+        created_by: Some(Maker { id: &caller.id, name: &caller.name }),
         expires_at,
     };
-    if !app.store.insert_api_token(&new).await? {
-        return Err(Denied::conflict("name: there is a token with this name"));
+    match app.store.insert_api_token(&new).await? {
+        Making::Done => {}
+        Making::NameTaken => return Err(Denied::conflict("name: there is a token with this name")),
+        Making::MakerGone => {
+            return Err(Denied::conflict("this token was revoked or expired meanwhile; it makes none"));
+        }
     }
     caller.did("token made", &asked.name);
     let view = TokenView {
@@ -133,6 +139,8 @@ pub(super) async fn add(State(app): State<App>, request: Request) -> Outcome {
 }
 
 /// Revoke a token
+///
+/// All tokens that it made are revoked with it, and those that they made.
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "revokeToken",
     params(("id" = String, Path, description = "Its id, not its text")),
     responses((status = 204, description = "It has stopped"),
@@ -140,8 +148,9 @@ pub(super) async fn add(State(app): State<App>, request: Request) -> Outcome {
 pub(super) async fn revoke(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
     let id = ApiTokenId::new(id);
-    if id.as_str().contains('\0') || !app.store.revoke_api_token(&id, app.clock.now()).await? {
-        return Err(Denied::not_found(format!("there is no token {id:?}")));
+    if id.as_str().contains('\0') || app.store.revoke_api_token(&id, app.clock.now()).await? == 0 {
+        // What was sent may be a token's text: it is not repeated, neither in the answer nor in the log.
+        return Err(Denied::not_found("there is no token with this id; GET /api/v1/tokens shows the ids"));
     }
     caller.did("token revoked", id.as_str());
     Ok(nothing())

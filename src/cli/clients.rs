@@ -14,7 +14,8 @@ use crate::clients::managed::{self, Addition, DEFAULT_OVERLAP, ManageError, Mana
 use crate::clients::profile::Profiles;
 use crate::config::{Config, duration};
 use crate::crypto::random::Random;
-use crate::model::client::ClientOrigin;
+use crate::http::page::logo_path;
+use crate::model::client::{Client, ClientOrigin};
 use crate::model::id::ClientId;
 use crate::model::secret::Secret;
 use crate::model::time::{Clock, Timestamp};
@@ -92,6 +93,9 @@ pub(super) struct Add {
     secret_stdin: bool,
     #[command(flatten)]
     properties: Given,
+    /// Another callback beside those that --for fills in; may be given several times
+    #[arg(long = "add-redirect-uri", value_name = "URI", conflicts_with = "redirect_uri")]
+    more_callbacks: Vec<String>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -250,11 +254,10 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
             };
             let own = secret_stdin.then(read_secret).transpose()?;
             let id = ClientId::new(id);
-            let (secret, old_until) =
-                managed::rotate_secret(&store, &Random::system(), &id, own.as_deref(), overlap, now).await?;
-            let managed = Managed { id, secret: Some(secret), asks_again: false };
-            tell(config, &store, managed, "has a new secret", json, now).await?;
-            match old_until {
+            let logo = store.logo_set_at(&id).await?;
+            let rotated = managed::rotate_secret(&store, &Random::system(), &id, own.as_deref(), overlap, now).await?;
+            tell(config, &rotated, logo, "has a new secret", json, now)?;
+            match rotated.client.secrets.old {
                 Some(_) if !json => say(&format!("The old secret is good for another {}.", duration::format(overlap))),
                 Some(_) | None => Ok(()),
             }
@@ -278,21 +281,30 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
 }
 
 async fn add(config: &Config, store: &Store, arguments: Add, now: Timestamp) -> Result<(), CliError> {
-    let Add { name, profile, id, secret_stdin, properties, json } = arguments;
+    let Add { name, profile, id, secret_stdin, properties, more_callbacks, json } = arguments;
     let mut draft = properties.draft(name)?;
     if let Some(profile) = &profile {
         let profiles =
             Profiles::load(config.clients.profiles_file.as_deref()).map_err(|error| CliError::Build(error.into()))?;
         draft.fill_for(profile, &profiles).map_err(ManageError::from)?;
     }
+    if !more_callbacks.is_empty() {
+        let mut uris = match draft.redirect_uris {
+            Change::Set(uris) => uris,
+            Change::Keep | Change::Clear => Vec::new(),
+        };
+        uris.extend(more_callbacks);
+        draft.redirect_uris = Change::Set(uris);
+    }
     let logo = properties.logo()?;
     let secret = secret_stdin.then(read_secret).transpose()?;
     let addition = Addition { draft, id, secret };
     let added = managed::add(store, &Rules::of(config), &Random::system(), &addition, now).await?;
+    // The secret first: what fails after it can be done again.
+    tell(config, &added, None, "is made", json, now)?;
     if let Some((kind, content)) = logo {
-        store.put_logo(&added.id, kind, &content, now).await?;
+        store.put_logo(&added.client.id, kind, &content, now).await?;
     }
-    tell(config, store, added, "is made", json, now).await?;
     if profile.as_deref() == Some("chatgpt") && !json {
         say("\nChatGPT shows the callback of a connector in its form. If it isn't among those above, add it:\n  \
              portcullis client edit ID --add-redirect-uri https://chatgpt.com/connector/oauth/…")?;
@@ -338,18 +350,24 @@ async fn edit(config: &Config, store: &Store, arguments: Edit, now: Timestamp) -
         }
     }
     let logo = arguments.properties.logo()?;
+    let clears_logo = arguments.clear.contains(&Clear::Logo);
+    let set_at = match &logo {
+        _ if clears_logo => None,
+        Some(_) => Some(now),
+        None => store.logo_set_at(&id).await?,
+    };
     let edited = managed::edit(store, &Rules::of(config), &Random::system(), &id, &draft, revision).await?;
+    // What it is after this; a secret that the change made is told before anything can fail.
+    tell(config, &edited, set_at, "is changed", arguments.json, now)?;
     if let Some((kind, content)) = logo
         && !store.put_logo(&id, kind, &content, now).await?
     {
         return Err(ManageError::NotManaged(id).into());
     }
-    if arguments.clear.contains(&Clear::Logo) {
+    if clears_logo {
         store.delete_logo(&id).await?;
     }
-    let asks_again = edited.asks_again;
-    tell(config, store, edited, "is changed", arguments.json, now).await?;
-    if asks_again && !arguments.json {
+    if edited.asks_again && !arguments.json {
         say("People who had let it in are asked again.")?;
     }
     Ok(())
@@ -412,22 +430,25 @@ async fn show(config: &Config, store: &Store, id: &ClientId, json: bool, now: Ti
 async fn view(config: &Config, store: &Store, id: &ClientId, now: Timestamp) -> Result<ClientView, CliError> {
     let found = store.find_revised_client(id).await?;
     let (client, _) = found.ok_or_else(|| ManageError::Unknown(id.clone()))?;
-    let mut view = ClientView::of(&client, now);
-    let set_at = store.logo_set_at(id).await?;
-    view.logo_url = set_at.map(|at| config.url(&crate::http::page::logo_path(id, at)));
-    Ok(view)
+    Ok(shown(config, &client, store.logo_set_at(id).await?, now))
 }
 
-/// What was done, and what to paste where (R-04).
-async fn tell(
+fn shown(config: &Config, client: &Client, logo: Option<Timestamp>, now: Timestamp) -> ClientView {
+    let mut view = ClientView::of(client, now);
+    view.logo_url = logo.map(|at| config.url(&logo_path(&client.id, at)));
+    view
+}
+
+/// What was done, and what to paste where (R-04). Reads nothing: the secret is told here or never.
+fn tell(
     config: &Config,
-    store: &Store,
-    managed: Managed,
+    managed: &Managed,
+    logo: Option<Timestamp>,
     what: &str,
     json: bool,
     now: Timestamp,
 ) -> Result<(), CliError> {
-    let client = view(config, store, &managed.id, now).await?;
+    let client = shown(config, &managed.client, logo, now);
     let client_secret = managed.secret.as_ref().map(Secret::expose).map(str::to_owned);
     let answer = NewSecret { client, client_secret, endpoints: Endpoints::of(config) };
     if json {

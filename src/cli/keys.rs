@@ -52,6 +52,12 @@ pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError
             Ok(())
         }
         Command::Rotate { emergency } => {
+            if !emergency && let Some(waiting) = stored.iter().find(|key| key.active_at > now) {
+                let (kid, from) = (&waiting.kid, waiting.active_at.0);
+                return Err(CliError::Other(format!(
+                    "{kid} is published and signs from {from} (unix seconds); rotate again after that"
+                )));
+            }
             let master = master_of(&config)?;
             let mut key = next_key(&config, &stored, &master, &Random::system(), now)
                 .map_err(|error| CliError::Build(error.into()))?;

@@ -6,7 +6,7 @@ use super::{CliError, open, say};
 use crate::api::tokens::{TokenView, expiry, scopes};
 use crate::config::Config;
 use crate::crypto::random::Random;
-use crate::model::api_token::{ApiScopes, check_name};
+use crate::model::api_token::{ApiScopes, Making, check_name};
 use crate::model::secret::SecretKind;
 use crate::model::time::Clock;
 use crate::store::NewApiToken;
@@ -33,7 +33,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Stop a token
+    /// Stop a token, and all that were made with it
     Revoke {
         /// Its name or id
         name: String,
@@ -65,7 +65,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
                 created_by: None,
                 expires_at,
             };
-            if !open(config).await?.insert_api_token(&new).await? {
+            if open(config).await?.insert_api_token(&new).await? != Making::Done {
                 return Err(CliError::Other(format!("there is a token named {name:?}; see: portcullis token list")));
             }
             if json {
@@ -90,17 +90,20 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
                 let views: Vec<TokenView> = tokens.into_iter().map(TokenView::from).collect();
                 return super::clients::say_json(&views);
             }
-            say("NAME                     ID                          EXPIRES (unix)  LAST USED    SCOPES")?;
+            say(
+                "NAME                     ID                          EXPIRES (unix)  LAST USED    MADE BY              SCOPES",
+            )?;
             for token in tokens {
                 let time = |at: Option<crate::model::time::Timestamp>| {
                     at.map_or_else(|| "never".to_owned(), |at| at.0.to_string())
                 };
                 say(&format!(
-                    "{:<24} {:<27} {:<15} {:<12} {}",
+                    "{:<24} {:<27} {:<15} {:<12} {:<20} {}",
                     token.name,
                     token.id,
                     time(token.expires_at),
                     time(token.last_used_at),
+                    token.created_by.as_deref().unwrap_or("command line"),
                     token.scopes
                 ))?;
             }
@@ -112,8 +115,11 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
                 store.api_tokens().await?.into_iter().find(|token| token.name == name || token.id.as_str() == name);
             let unknown = || CliError::Other(format!("there is no token {name:?}; see: portcullis token list"));
             let token = found.ok_or_else(unknown)?;
-            store.revoke_api_token(&token.id, now).await?;
-            say(&format!("Token {} is revoked.", token.name))
+            match store.revoke_api_token(&token.id, now).await? {
+                0 => Err(unknown()),
+                1 => say(&format!("Token {} is revoked.", token.name)),
+                stopped => say(&format!("Token {} is revoked, and {} made with it.", token.name, stopped - 1)),
+            }
         }
     }
 }

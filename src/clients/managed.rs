@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::draft::{Change, Draft, Fault, Rules};
 use super::profile::{Profile, Profiles};
 use crate::crypto::random::Random;
-use crate::model::client::{Client, ClientOrigin};
+use crate::model::client::{Client, ClientOrigin, ClientSecrets};
 use crate::model::id::ClientId;
 use crate::model::managed::Properties;
-use crate::model::secret::{Secret, SecretKind};
+use crate::model::secret::{Secret, SecretHash, SecretKind};
 use crate::model::time::Timestamp;
 use crate::store::{NewManaged, Store, StoreError};
 
@@ -44,11 +44,14 @@ pub enum ManageError {
     Store(#[from] StoreError),
 }
 
-/// A client after a change, with the secret that the change made: to be shown once.
+/// A client after a change, with the secret that the change made: to be shown once. It is all there is to tell, so that
+/// nothing has to be read, and can fail, between the change and telling the secret.
 #[derive(Debug)]
 pub struct Managed {
-    /// Its id.
-    pub id: ClientId,
+    /// The client as it was written.
+    pub client: Client,
+    /// Its revision.
+    pub revision: i64,
     /// Its new secret.
     pub secret: Option<Secret>,
     /// Whether people who had approved it are asked again.
@@ -119,7 +122,21 @@ pub async fn add(
     if !store.insert_managed_client(&new).await? {
         return Err(ManageError::Taken(id));
     }
-    Ok(Managed { id, secret, asks_again: false })
+    let Properties { metadata, description, terms } = properties;
+    let client = Client {
+        id,
+        origin: ClientOrigin::Managed,
+        metadata,
+        description,
+        terms,
+        secrets: ClientSecrets { current: hash, old: None },
+        shared: false,
+        registered_at: now,
+        first_used_at: None,
+        disabled_at: None,
+        deleted_at: None,
+    };
+    Ok(Managed { client, revision: 0, secret, asks_again: false })
 }
 
 /// Changes a client. Without `revision` the change is put on top of whatever others did meanwhile; with it, only on
@@ -139,7 +156,7 @@ pub async fn edit(
     const TRIES: usize = 5;
     for _ in 0..TRIES {
         let found = store.find_revised_client(id).await?;
-        let (client, found_revision) = found.ok_or_else(|| ManageError::Unknown(id.clone()))?;
+        let (mut client, found_revision) = found.ok_or_else(|| ManageError::Unknown(id.clone()))?;
         if revision.is_some_and(|revision| revision != found_revision) {
             return Err(ManageError::Changed);
         }
@@ -148,7 +165,8 @@ pub async fn edit(
         let asks_again = before.must_be_approved_again(&after);
         if client.origin != ClientOrigin::Managed {
             if store.edit_client_terms(id, found_revision, &after, asks_again).await? {
-                return Ok(Managed { id: id.clone(), secret: None, asks_again });
+                (client.description, client.terms) = (after.description, after.terms);
+                return Ok(Managed { client, revision: found_revision + 1, secret: None, asks_again });
             }
             continue;
         }
@@ -157,7 +175,11 @@ pub async fn edit(
             (after.metadata.needs_secret() && present.is_none()).then(|| random.secret(SecretKind::ClientSecret));
         let hash = secret.as_ref().map(Secret::hash).or(present);
         if store.edit_client(id, found_revision, &after, hash.as_ref(), asks_again).await? {
-            return Ok(Managed { id: id.clone(), secret, asks_again });
+            let old = client.secrets.old.take().filter(|_| hash.is_some());
+            let Properties { metadata, description, terms } = after;
+            let secrets = ClientSecrets { current: hash, old };
+            let client = Client { metadata, description, terms, secrets, ..client };
+            return Ok(Managed { client, revision: found_revision + 1, secret, asks_again });
         }
     }
     Err(ManageError::Changed)
@@ -174,35 +196,37 @@ pub async fn rotate_secret(
     own: Option<&str>,
     overlap: Duration,
     now: Timestamp,
-) -> Result<(Secret, Option<Timestamp>), ManageError> {
+) -> Result<Managed, ManageError> {
     if overlap > MAX_OVERLAP {
         return Err(Fault { field: "overlap", message: "must be at most 90d".to_owned() }.into());
     }
-    let client = confidential(store, id).await?;
+    let (mut client, revision, present) = confidential(store, id).await?;
     let secret = match own {
         Some(text) => own_secret(text)?,
         None => random.secret(SecretKind::ClientSecret),
     };
-    if client.secrets.current.as_ref().is_some_and(|present| present.matches(&secret.hash())) {
+    let hash = secret.hash();
+    if present.matches(&hash) {
         return Err(Fault { field: "client_secret", message: "is the present one".to_owned() }.into());
     }
     let old_until = (!overlap.is_zero()).then(|| now.plus(overlap));
-    if !store.rotate_client_secret(id, &secret.hash(), old_until).await? {
+    if !store.rotate_client_secret(id, &present, &hash, old_until).await? {
         return Err(ManageError::Changed);
     }
-    Ok((secret, old_until))
+    client.secrets = ClientSecrets { current: Some(hash), old: old_until.map(|until| (present, until)) };
+    Ok(Managed { client, revision: revision + 1, secret: Some(secret), asks_again: false })
 }
 
-async fn confidential(store: &Store, id: &ClientId) -> Result<Client, ManageError> {
+async fn confidential(store: &Store, id: &ClientId) -> Result<(Client, i64, SecretHash), ManageError> {
     let found = store.find_revised_client(id).await?;
-    let (client, _) = found.ok_or_else(|| ManageError::Unknown(id.clone()))?;
+    let (client, revision) = found.ok_or_else(|| ManageError::Unknown(id.clone()))?;
     if client.origin != ClientOrigin::Managed {
         return Err(ManageError::NotManaged(client.id));
     }
-    if client.secrets.current.is_none() {
-        return Err(ManageError::NoSecret(client.id));
+    match client.secrets.current.clone() {
+        Some(present) => Ok((client, revision, present)),
+        None => Err(ManageError::NoSecret(client.id)),
     }
-    Ok(client)
 }
 
 fn secret_for(properties: &Properties, own: Option<&str>, random: &Random) -> Result<Option<Secret>, Fault> {

@@ -11,7 +11,8 @@ use super::time::Timestamp;
 pub enum ApiScope {
     /// See clients and their logos.
     ClientsRead,
-    /// Add, change, stop and delete clients, and make their secrets.
+    /// Add, change, stop and delete clients, and make their secrets. One that is first party gets codes without
+    /// anybody being asked: as good as everybody's access.
     ClientsWrite,
     /// See connections.
     ConnectionsRead,
@@ -72,14 +73,19 @@ impl ApiScope {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::ClientsRead => "see clients",
-            Self::ClientsWrite => "add, change, stop and delete clients, and make their secrets",
+            Self::ClientsWrite => {
+                "add, change, stop and delete clients, and make their secrets; with first_party nobody is asked for \
+                 consent, so this is as good as everybody's access"
+            }
             Self::ConnectionsRead => "see connections",
             Self::ConnectionsWrite => "end connections",
             Self::KeysRead => "see the signing keys' ids and states",
             Self::KeysWrite => "rotate the signing keys",
             Self::ServerRead => "see what the server is, and its settings without secrets",
             Self::TokensRead => "see the tokens of this API, never their texts",
-            Self::TokensWrite => "make tokens with no more than the own scopes, and revoke any",
+            Self::TokensWrite => {
+                "make tokens with no more than the own scopes, revoked with their maker, and revoke any"
+            }
             Self::UsersRead => "see accounts",
             Self::UsersWrite => "add and stop accounts, and set their passwords, those of administrators too",
         }
@@ -166,6 +172,26 @@ impl fmt::Display for ApiScopes {
     }
 }
 
+/// The token that makes another.
+#[derive(Clone, Copy, Debug)]
+pub struct Maker<'a> {
+    /// Its id.
+    pub id: &'a ApiTokenId,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// What became of a token to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// It is made.
+    Done,
+    /// Another that is not revoked has the name.
+    NameTaken,
+    /// Its maker was revoked or expired meanwhile.
+    MakerGone,
+}
+
 /// A stored token of the admin API.
 #[derive(Clone, Debug)]
 pub struct ApiToken {
@@ -185,6 +211,13 @@ pub struct ApiToken {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Whether a text has the form of a token: everything else need not be looked up.
+#[must_use]
+pub fn may_be_token(text: &str) -> bool {
+    let random = text.strip_prefix("pca_").unwrap_or_default();
+    random.len() == 43 && random.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 /// Who makes a token, and what is wrong with its name.
 ///
 /// # Errors
@@ -201,7 +234,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiScope, ApiScopes, check_name};
+    use super::{ApiScope, ApiScopes, check_name, may_be_token};
+    use crate::model::secret::{Secret, SecretKind};
 
     /// Writing includes reading, and nothing else includes anything.
     #[test]
@@ -217,6 +251,20 @@ mod tests {
         assert_eq!(scopes.lacking(&scopes).count(), 0);
         assert_eq!(ApiScopes::parse(["clients:all"]), Err("clients:all".to_owned()));
         assert_eq!(ApiScopes::from_stored("keys:read future:scope").to_string(), "keys:read");
+    }
+
+    #[test]
+    fn only_what_has_the_form_of_a_token_is_looked_up() {
+        for byte in [0, 0x7f, 0xff] {
+            let token = Secret::from_bytes(SecretKind::ApiToken, &[byte; 32]);
+            assert!(may_be_token(token.expose()));
+            let other = Secret::from_bytes(SecretKind::RefreshToken, &[byte; 32]);
+            let longer = format!("{}A", token.expose());
+            for bad in [other.expose(), &longer, token.expose().trim_start_matches("pca_"), "pca_", ""] {
+                assert!(!may_be_token(bad), "{bad}");
+            }
+        }
+        assert!(!may_be_token(&format!("pca_{}\0", "A".repeat(42))));
     }
 
     #[test]

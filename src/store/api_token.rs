@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, read, write};
-use crate::model::api_token::{ApiScopes, ApiToken};
+use super::{Store, StoreError, read, transact, write};
+use crate::model::api_token::{ApiScopes, ApiToken, Maker, Making};
 use crate::model::id::ApiTokenId;
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
@@ -24,8 +24,8 @@ pub struct NewApiToken<'a> {
     pub scopes: &'a ApiScopes,
     /// Now.
     pub created_at: Timestamp,
-    /// The name of the token that makes it.
-    pub created_by: Option<&'a str>,
+    /// The token that makes it; `None` for the command line.
+    pub created_by: Option<Maker<'a>>,
     /// When it stops.
     pub expires_at: Option<Timestamp>,
 }
@@ -56,26 +56,44 @@ impl From<Row> for ApiToken {
 }
 
 impl Store {
-    /// Remembers a token; tells whether it did: not if a token that is not revoked has the name.
+    /// Remembers a token, unless another that is not revoked has the name, or its maker is no longer good.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn insert_api_token(&self, new: &NewApiToken<'_>) -> Result<bool, StoreError> {
-        let done = write!(self, |db| sqlx::query(
-            "insert into api_token (id, name, token_hash, scopes, created_at, created_by, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict (name) where revoked_at is null do nothing"
-        )
-        .bind(new.id)
-        .bind(new.name)
-        .bind(new.hash)
-        .bind(new.scopes.to_string())
-        .bind(new.created_at)
-        .bind(new.created_by)
-        .bind(new.expires_at)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
-        Ok(done == 1)
+    pub async fn insert_api_token(&self, new: &NewApiToken<'_>) -> Result<Making, StoreError> {
+        let making = transact!(self, |tx| {
+            if let Some(maker) = new.created_by {
+                // Changes nothing, and holds the maker's row: a revocation waits and then finds what was made, or came
+                // first and is seen here.
+                let held = sqlx::query(
+                    "update api_token set revoked_at = null
+                     where id = $1 and revoked_at is null and (expires_at is null or expires_at > $2)",
+                )
+                .bind(maker.id)
+                .bind(new.created_at)
+                .execute(&mut *tx)
+                .await?;
+                if held.rows_affected() == 0 {
+                    return Ok(Making::MakerGone);
+                }
+            }
+            let done = sqlx::query(
+                "insert into api_token (id, name, token_hash, scopes, created_at, created_by, made_by, expires_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (name) where revoked_at is null do nothing",
+            )
+            .bind(new.id)
+            .bind(new.name)
+            .bind(new.hash)
+            .bind(new.scopes.to_string())
+            .bind(new.created_at)
+            .bind(new.created_by.map(|maker| maker.name))
+            .bind(new.created_by.map(|maker| maker.id))
+            .bind(new.expires_at)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 { Making::Done } else { Making::NameTaken }
+        });
+        Ok(making)
     }
 
     /// The token with this digest, if it is good at `now`. Its last use is noted, at most once an hour.
@@ -122,19 +140,37 @@ impl Store {
         Ok(rows.into_iter().map(ApiToken::from).collect())
     }
 
-    /// Stops a token; tells whether there was one to stop.
+    /// Stops a token and all that it made, and what those made; tells how many tokens that were. None if there was
+    /// none to stop.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn revoke_api_token(&self, id: &ApiTokenId, now: Timestamp) -> Result<bool, StoreError> {
-        let done = write!(self, |db| sqlx::query(
-            "update api_token set revoked_at = $2 where id = $1 and revoked_at is null"
-        )
-        .bind(id)
-        .bind(now)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
-        Ok(done == 1)
+    pub async fn revoke_api_token(&self, id: &ApiTokenId, now: Timestamp) -> Result<usize, StoreError> {
+        let stopped = transact!(self, |tx| {
+            let done = sqlx::query("update api_token set revoked_at = $2 where id = $1 and revoked_at is null")
+                .bind(id)
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+            let mut stopped = Vec::new();
+            if done.rows_affected() == 1 {
+                stopped.push(id.clone());
+            }
+            // Each maker is stopped before its own are looked for: it can make no more behind our back.
+            let mut looked_at = 0;
+            while let Some(maker) = stopped.get(looked_at).cloned() {
+                looked_at += 1;
+                let made: Vec<(ApiTokenId,)> = sqlx::query_as(
+                    "update api_token set revoked_at = $2 where made_by = $1 and revoked_at is null returning id",
+                )
+                .bind(&maker)
+                .bind(now)
+                .fetch_all(&mut *tx)
+                .await?;
+                stopped.extend(made.into_iter().map(|(id,)| id));
+            }
+            stopped.len()
+        });
+        Ok(stopped)
     }
 }

@@ -73,6 +73,19 @@ macro_rules! end_client {
     };
 }
 
+/// Forgets who approved a client, and what is under way for it: a callback that was removed gets no answer any more.
+/// Requests go before codes: an approval that is being written down is waited for, and its code is then seen.
+macro_rules! ask_again {
+    ($tx:expr, $id:expr) => {
+        sqlx::query("delete from consent where client_id = $1").bind($id).execute(&mut *$tx).await?;
+        sqlx::query("delete from authorization_request where client_id = $1").bind($id).execute(&mut *$tx).await?;
+        sqlx::query("delete from authorization_code where client_id = $1 and redeemed_at is null")
+            .bind($id)
+            .execute(&mut *$tx)
+            .await?;
+    };
+}
+
 impl Store {
     /// Remembers a client that an administrator entered; tells whether it did: not if the id is or was another's.
     ///
@@ -169,7 +182,7 @@ impl Store {
     }
 
     /// Changes a managed client that still has this revision; tells whether it did. Without a secret the old ones go
-    /// too. `ask_again` forgets who approved it (R-41). Fetched keys are forgotten with their address.
+    /// too. `ask_again` forgets who approved it and what is under way (R-41). Fetched keys are forgotten with their address.
     ///
     /// # Errors
     /// When the database fails.
@@ -220,7 +233,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
                 if ask_again {
-                    sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+                    ask_again!(tx, id);
                     sqlx::query(
                         "delete from client_keys where client_id = $1 and uri not in
                          (select jwks_uri from client where id = $1 and jwks_uri is not null)",
@@ -264,21 +277,22 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 && ask_again {
-                sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+                ask_again!(tx, id);
             }
             done.rows_affected() == 1
         });
         Ok(edited)
     }
 
-    /// Puts a new secret in place; tells whether it did: not for a client without a secret. The one before is good
-    /// until `old_until`, if given, and the one before that no more: two at most (R-05).
+    /// Puts a new secret in the place of `present`; tells whether it did: not if somebody else did meanwhile. The one
+    /// before is good until `old_until`, if given, and the one before that no more: two at most (R-05).
     ///
     /// # Errors
     /// When the database fails.
     pub async fn rotate_client_secret(
         &self,
         id: &ClientId,
+        present: &SecretHash,
         new: &SecretHash,
         old_until: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
@@ -286,11 +300,12 @@ impl Store {
             // What stands right of the equals signs are the values from before.
             "update client set revision = revision + 1, secret_hash = $2, old_secret_expires_at = $3,
                  old_secret_hash = case when cast($3 as bigint) is null then null else secret_hash end
-             where id = $1 and origin = 'managed' and secret_hash is not null and deleted_at is null"
+             where id = $1 and origin = 'managed' and secret_hash = $4 and deleted_at is null"
         )
         .bind(id)
         .bind(new)
         .bind(old_until)
+        .bind(present)
         .execute(db)
         .await
         .map(|done| done.rows_affected()))?;

@@ -1,7 +1,7 @@
 //! An administrator's program: holds a token of the admin API and calls it.
 
 use portcullis::crypto::random::Random;
-use portcullis::model::api_token::ApiScopes;
+use portcullis::model::api_token::{ApiScopes, Making};
 use portcullis::model::secret::SecretKind;
 use portcullis::store::NewApiToken;
 use reqwest::Method;
@@ -39,7 +39,7 @@ impl Admin {
             created_by: None,
             expires_at: None,
         };
-        assert!(server.app.store().insert_api_token(&new).await.unwrap());
+        assert_eq!(server.app.store().insert_api_token(&new).await.unwrap(), Making::Done);
         Self { address: server.address.clone(), token: secret.expose().to_owned() }
     }
 

@@ -1,12 +1,18 @@
 //! The admin API: who may call it, what it takes and what it says. Its document is the table of all operations.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
+use portcullis::crypto::random::Random;
+use portcullis::model::api_token::{ApiScopes, Maker, Making};
+use portcullis::model::id::ApiTokenId;
+use portcullis::model::secret::SecretKind;
+use portcullis::store::NewApiToken;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
-use crate::connector::{Connector, answer, basic};
+use crate::connector::{Answer, Connector, answer, basic};
 use crate::on_both_databases;
 use crate::server::{Database, PASSWORD, TestServer, USER, http};
 
@@ -146,6 +152,10 @@ on_both_databases! {
         let twice = answer(post("application/json", "{\"name\":\"a\",\"name\":\"b\"}")).await;
         assert!(twice.refused(400, "invalid_request").text.contains("duplicate"), "{}", twice.text);
         answer(post("application/json", &" ".repeat(70_000))).await.refused(413, "too_large");
+        for path in ["/info", "/keys", "/tokens", "/clients/a"] {
+            admin.get(&format!("{path}?limit=2")).await.refused(400, "invalid_request");
+            assert_ne!(admin.get(&format!("{path}?")).await.status, 400, "{path}");
+        }
         for query in ["limit=0", "limit=201", "limit=x", "after=x", "origin=mine", "page=2", "limit=1&limit=2"] {
             admin.get(&format!("/clients?{query}")).await.refused(400, "invalid_request");
         }
@@ -273,6 +283,9 @@ on_both_databases! {
         let states = |answer: &Value| texts(&answer["keys"], "state");
         assert_eq!(states(&admin.get("/keys").await.json), ["signs"]);
         let rotated = admin.post("/keys/rotate", &json!({})).await;
+        let early = admin.post("/keys/rotate", &json!({})).await;
+        assert!(early.refused(409, "conflict").text.contains("is published and signs from"), "{}", early.text);
+        assert_eq!(states(&admin.get("/keys").await.json).len(), 2);
         assert_eq!((rotated.status.as_u16(), states(&rotated.json)), (201, vec!["signs".into(), "published".into()]));
         let client = Connector::public(&server).await;
         let tokens = client.connect().await;
@@ -281,6 +294,80 @@ on_both_databases! {
         assert!(!client.is_let_in(&tokens.access).await);
         assert_eq!(client.refresh(tokens.refresh()).await.status, 200);
         admin.post("/keys/rotate", &json!({ "emergancy": true })).await.refused(400, "invalid_request");
+    }
+
+    /// A stolen token doesn't outlive its revocation through what it made: all of that is revoked with it.
+    async fn what_a_token_made_is_revoked_with_it(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let make = async |by: &Admin, name: &str| {
+            let made = by.post("/tokens", &json!({ "name": name, "scopes": ["tokens:write", "clients:read"] })).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            (admin.holding(made.json["token"].as_str().unwrap()), made.json["id"].as_str().unwrap().to_owned())
+        };
+        let (stolen, stolen_id) = make(&admin, "stolen").await;
+        let (child, _) = make(&stolen, "child").await;
+        let (grandchild, _) = make(&child, "grandchild").await;
+        let (other, other_id) = make(&admin, "other").await;
+        assert_eq!(grandchild.get("/clients").await.status, 200);
+        assert_eq!(admin.delete(&format!("/tokens/{stolen_id}")).await.status, 204);
+        for gone in [&stolen, &child, &grandchild] {
+            gone.get("/clients").await.refused(401, "invalid_token");
+        }
+        assert_eq!((other.get("/clients").await.status.as_u16(), admin.get("/info").await.status.as_u16()), (200, 200));
+
+        // One that passed the guard before its token was revoked or expired makes none any more.
+        let random = Random::system();
+        let made_by = async |maker: &str, name: &str| {
+            let new = NewApiToken {
+                id: &random.api_token_id(),
+                name,
+                hash: &random.secret(SecretKind::ApiToken).hash(),
+                scopes: &ApiScopes::all(),
+                created_at: server.now(),
+                created_by: Some(Maker { id: &ApiTokenId::new(maker), name: "maker" }),
+                expires_at: None,
+            };
+            server.app.store().insert_api_token(&new).await.unwrap()
+        };
+        assert_eq!(made_by(&stolen_id, "late").await, Making::MakerGone);
+        assert_eq!(made_by(&other_id, "late").await, Making::Done);
+        assert_eq!(made_by(&other_id, "late").await, Making::NameTaken);
+        let body = json!({ "name": "brief", "scopes": ["tokens:write"], "expires_in": "1m" });
+        let brief = admin.post("/tokens", &body).await.json["id"].as_str().unwrap().to_owned();
+        server.pass(60);
+        assert_eq!(made_by(&brief, "later").await, Making::MakerGone);
+    }
+
+    /// What looks like a token is repeated by no answer.
+    async fn a_token_in_the_wrong_place_is_not_repeated(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let refused = admin.delete(&format!("/tokens/{}", admin.token)).await;
+        assert!(!refused.refused(404, "not_found").text.contains("pca_"), "{}", refused.text);
+        let body = json!({ "name": "A", "redirect_uris": [CALLBACK], "refresh": admin.token });
+        let refused = admin.post("/clients", &body).await;
+        assert!(!refused.refused(400, "invalid_request").text.contains("pca_"), "{}", refused.text);
+    }
+
+    /// What is told after a change is what is stored, though nothing is read after it.
+    async fn what_is_told_of_a_change_is_what_is_stored(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let made = admin.post("/clients", &json!({ "id": "a", "name": "A", "redirect_uris": [CALLBACK], "description": "d" })).await;
+        let same = async |told: &Answer| {
+            let stored = admin.get("/clients/a").await;
+            assert_eq!((&told.json["client"], &told.headers["etag"]), (&stored.json, &stored.headers["etag"]));
+        };
+        same(&made).await;
+        let rotate = async |overlap: &str| admin.post("/clients/a/rotate-secret", &json!({ "overlap": overlap })).await;
+        let edit = async |change: Value| admin.patch("/clients/a", &change).await;
+        same(&rotate("1h").await).await;
+        same(&edit(json!({ "description": null, "access_ttl": "5m", "client_uri": "https://a.example/" })).await).await;
+        same(&rotate("0s").await).await;
+        same(&rotate("1h").await).await;
+        same(&edit(json!({ "auth_methods": ["none"], "redirect_uris": [CALLBACK, "http://localhost/cb"] })).await).await;
+        same(&edit(json!({ "auth_methods": null, "refresh": false, "allowed_scopes": ["docs:read"] })).await).await;
     }
 
     /// Nobody passes on what they don't have: neither scopes nor time. A revoked or expired token opens nothing.
@@ -317,6 +404,42 @@ on_both_databases! {
     }
 }
 
+/// The log says whose token it was that was refused something, and never what the token is.
+#[tokio::test]
+async fn refusals_are_in_the_log_with_the_name_of_the_token() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let admin = Admin::of(&server).await;
+    let narrow = Admin::with(&server, &["keys:read"]).await;
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || written.clone()).finish();
+    let listening = tracing::subscriber::set_default(subscriber);
+    narrow.get("/clients").await.refused(403, "insufficient_scope");
+    admin.post("/clients", &json!({ "name": 1 })).await.refused(400, "invalid_request");
+    admin.delete(&format!("/tokens/{}", admin.token)).await.refused(404, "not_found");
+    drop(listening);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for (name, code) in [("keys-read", "insufficient_scope"), ("root", "invalid_request"), ("root", "not_found")] {
+        let named = format!("token=\"{name}\"");
+        assert!(text.lines().any(|line| line.contains(&named) && line.contains(code)), "{name} {code}: {text}");
+    }
+    assert!(!text.contains("pca_"), "{text}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The last use is written once an hour, not at each call.
 #[tokio::test]
 async fn the_last_use_of_a_token_is_coarse() {
@@ -340,8 +463,9 @@ async fn wrong_tokens_are_limited_and_good_ones_pass() {
     let server = TestServer::with(Database::Sqlite, &settings).await;
     let admin = Admin::of(&server).await;
     let wrong = admin.holding("pca_wrong");
-    for _ in 0..3 {
-        wrong.get("/info").await.refused(401, "invalid_token");
+    // What can't be a token counts like one that could.
+    for token in ["pca_wrong", &format!("pca_{}", "A".repeat(43)), "x"] {
+        admin.holding(token).get("/info").await.refused(401, "invalid_token");
     }
     let limited = wrong.get("/info").await;
     assert!(limited.refused(429, "temporarily_unavailable").headers.contains_key("retry-after"));

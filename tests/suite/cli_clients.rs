@@ -47,6 +47,20 @@ fn a_client_is_entered_and_told_what_to_paste() {
     assert_eq!((&local["client"]["auth_methods"], local.get("client_secret")), (&json!(["none"]), None));
 }
 
+/// A callback more than those that are known of a product.
+#[test]
+fn a_callback_is_added_to_those_that_are_known() {
+    let place = Place::new();
+    let local = "http://localhost/callback";
+    let insomnia =
+        ["client", "add", "--for", "insomnia", "--auth-method", "none", "--add-redirect-uri", local, "--json"];
+    let made = json_of(&place, &insomnia);
+    assert_eq!(made["client"]["redirect_uris"], json!(["https://app.insomnia.rest/oauth/redirect", local]));
+    assert_eq!((&made["client"]["auth_methods"], made.get("client_secret")), (&json!(["none"]), None));
+    let other = json_of(&place, &["client", "add", "A", "--add-redirect-uri", CALLBACK, "--json"]);
+    assert_eq!(other["client"]["redirect_uris"], json!([CALLBACK]));
+}
+
 /// Everything that can be said of a client, and each slip by its name.
 #[test]
 fn a_client_is_entered_with_all_its_properties() {
@@ -169,6 +183,17 @@ fn a_client_is_changed_stopped_and_deleted_from_the_shell() {
     refused(&place, &["client", "add", "A", "--id", "a", "--redirect-uri", CALLBACK], "taken");
 }
 
+/// V-04: a second rotation before the first is in force would only pile up keys; an emergency doesn't wait.
+#[test]
+fn a_rotation_waits_for_the_one_before() {
+    let place = Place::new();
+    assert!(place.run(&["keys", "rotate"]).good);
+    assert!(place.run(&["keys", "rotate"]).good);
+    refused(&place, &["keys", "rotate"], "is published and signs from");
+    assert_eq!(place.run(&["keys", "list"]).out.lines().filter(|line| line.starts_with("key_")).count(), 2);
+    assert!(place.run(&["keys", "rotate", "--emergency"]).good);
+}
+
 #[test]
 fn tokens_of_the_admin_api_are_made_listed_and_revoked() {
     let place = Place::new();
@@ -187,6 +212,7 @@ fn tokens_of_the_admin_api_are_made_listed_and_revoked() {
         list.contains("deploy bot") && list.contains("clients:write users:read") && !list.contains(&token),
         "{list}"
     );
+    assert!(list.contains("MADE BY") && list.contains("command line"), "{list}");
     assert!(place.run(&["token", "revoke", "deploy bot"]).good);
     assert!(!place.run(&["token", "list"]).out.contains("deploy bot"));
     refused(&place, &["token", "revoke", "deploy bot"], "token list");

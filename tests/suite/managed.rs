@@ -1,6 +1,8 @@
 //! Clients that an administrator enters, as the forms of ChatGPT, Claude and Insomnia want them: an id and a secret that
 //! a person types in.
 
+use portcullis::model::id::ClientId;
+use portcullis::model::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
@@ -139,6 +141,22 @@ on_both_databases! {
         assert_eq!((status(&fourth).await, status(&fifth).await), (401, 200));
     }
 
+    /// of two who rotate at once one wins; the secret that was told to the other never replaces it in silence.
+    async fn of_two_rotations_at_once_one_wins(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let client = admin.typed(&server, CHATGPT, "client_secret_post", json!({})).await;
+        let (id, store) = (ClientId::new(&client.client_id), server.app.store());
+        let present = Secret::presented(client.client_secret.clone().unwrap()).hash();
+        let (one, two) = (Secret::presented("one").hash(), Secret::presented("two").hash());
+        let (first, second) = tokio::join!(
+            store.rotate_client_secret(&id, &present, &one, None),
+            store.rotate_client_secret(&id, &present, &two, None)
+        );
+        assert_ne!(first.unwrap(), second.unwrap());
+        assert!(!store.rotate_client_secret(&id, &present, &two, None).await.unwrap());
+    }
+
     /// T-25: a client that is stopped is stopped everywhere, and what it had stays ended when it may work again. So for
     /// clients that registered themselves.
     async fn a_stopped_client_is_stopped_everywhere(database) {
@@ -212,6 +230,35 @@ on_both_databases! {
             assert!(!remembered(&mut browser).await, "{change}");
             client.authorize(&mut browser, &[]).await;
             assert!(remembered(&mut browser).await);
+        }
+    }
+
+    /// what is under way when a client changes ends with the change: a callback that was removed gets no answer.
+    async fn what_is_under_way_ends_with_the_change(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::of(&server).await;
+        let typed = admin.typed(&server, CHATGPT, "client_secret_post", json!({})).await;
+        let registered = Connector::public(&server).await;
+        for (client, change) in [
+            (typed, json!({ "redirect_uris": [CLAUDE] })),
+            (registered, json!({ "allowed_scopes": ["docs:read"] })),
+        ] {
+            let path = format!("/clients/{}", client.client_id);
+            let begin = async || {
+                let mut browser = Browser::new(&server);
+                let page = browser.open(&client.authorize_url(&[("prompt", "consent")])).await.page();
+                let page = browser.sign_in(&page).await.page();
+                assert!(page.body.contains("approve"));
+                (browser, page)
+            };
+            let waiting = code(&server, &client).await;
+            let (mut browser, page) = begin().await;
+            assert_eq!(admin.patch(&path, &json!({ "description": "For the team" })).await.status, 200);
+            assert!(matches!(browser.submit(&page, &[("decision", "approve")]).await, Landing::Callback(_)), "stays");
+            let (mut browser, page) = begin().await;
+            assert_eq!(admin.patch(&path, &change).await.status, 200);
+            assert!(browser.submit(&page, &[("decision", "approve")]).await.page().status.is_client_error());
+            client.redeem(&waiting).await.refused(400, "invalid_grant");
         }
     }
 
