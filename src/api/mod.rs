@@ -4,6 +4,7 @@
 //! mounted, guarded and tested. Owns the forms of requests and answers; what is done, lower modules do.
 
 mod answer;
+mod attempts;
 mod clients;
 mod connections;
 mod guard;
@@ -45,6 +46,8 @@ pub(crate) fn router(app: &App) -> Router<App> {
 fn table(app: &App) -> OpenApiRouter<App> {
     let with = |scope, routes| guarded(app, scope, routes);
     OpenApiRouter::with_openapi(skeleton(app))
+        .routes(with(ApiScope::AttemptsRead, routes!(attempts::list)))
+        .routes(with(ApiScope::AttemptsRead, routes!(attempts::show)))
         .routes(with(ApiScope::ServerRead, routes!(info::info)))
         .routes(with(ApiScope::ServerRead, routes!(info::config)))
         .routes(with(ApiScope::ClientsRead, routes!(clients::list)))
@@ -127,7 +130,7 @@ fn skeleton(app: &App) -> OpenApi {
         .title(format!("{}: admin API", app.config.name))
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Everything that the command line does to clients, accounts, connections, keys and tokens. \
+            "Everything that the command line does to clients, accounts, connections, keys and tokens, and tells of attempts to connect. \
              Times are unix seconds; durations read `10m`, `1h30m`, `90d`. Secrets are shown in the one answer that makes them.",
         ))
         .build();

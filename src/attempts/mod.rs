@@ -12,6 +12,10 @@ pub mod scrub;
 pub mod story;
 pub mod writer;
 
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
 use crate::clients::profile::Profiles;
 use crate::model::attempt::AttemptId;
 use crate::model::time::Timestamp;
@@ -29,4 +33,54 @@ pub async fn explain(
     now: Timestamp,
 ) -> Result<Option<Story>, StoreError> {
     Ok(case::gather(store, profiles, attempt).await?.map(|case| Story::of(&case, now)))
+}
+
+/// An attempt in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// When it began, as people write it.
+    pub began: String,
+    /// Which client it seems to be.
+    pub client: String,
+    /// Whether all is well with it.
+    pub good: bool,
+    /// The most important thing to say about it.
+    pub finding: String,
+}
+
+/// The latest attempts, told in a line each.
+///
+/// # Errors
+/// When the store fails.
+pub async fn latest(
+    store: &Store,
+    profiles: &Profiles,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<Summary>, StoreError> {
+    let (mut shown, mut list) = (BTreeSet::new(), Vec::new());
+    for listed in store.recent_attempts(limit).await? {
+        // What began under an early id and went on under its own is one attempt.
+        if let Some(story) = explain(store, profiles, &listed.attempt, now).await?
+            && shown.insert(story.attempt.clone())
+        {
+            list.push(Summary::of(&story));
+        }
+    }
+    Ok(list)
+}
+
+impl Summary {
+    fn of(story: &Story) -> Self {
+        let client = story.looks_like.clone().or_else(|| story.client_name.clone());
+        Self {
+            attempt: story.attempt.clone(),
+            began: story.began.clone(),
+            client: client.unwrap_or_else(|| "an unknown client".to_owned()),
+            good: story.findings.iter().all(|finding| finding.good),
+            finding: story.headline().to_owned(),
+        }
+    }
 }

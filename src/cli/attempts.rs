@@ -1,13 +1,10 @@
 //! `attempts`, and `doctor --attempt`: what was recorded of attempts to connect, told.
 
-use std::collections::BTreeSet;
-
 use clap::Subcommand;
 use serde::Serialize;
 
 use super::{CliError, open, say};
-use crate::attempts::explain;
-use crate::attempts::story::Story;
+use crate::attempts::{Summary, explain, latest};
 use crate::clients::profile::Profiles;
 use crate::config::Config;
 use crate::model::attempt::AttemptId;
@@ -26,53 +23,22 @@ pub(super) enum Command {
     },
 }
 
-/// An attempt in the list.
-#[derive(Serialize)]
-struct Listed {
-    attempt: AttemptId,
-    began: String,
-    client: String,
-    good: bool,
-    finding: String,
-}
-
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliError> {
     let Command::List { json, limit } = command;
     let (store, profiles) = (open(config).await?, profiles(config)?);
     let now = Clock::system().now();
-    let (mut shown, mut list) = (BTreeSet::new(), Vec::new());
-    for listed in store.recent_attempts(limit).await? {
-        // What began under an early id and went on under its own is one attempt.
-        if let Some(story) = explain(&store, &profiles, &listed.attempt, now).await?
-            && shown.insert(story.attempt.clone())
-        {
-            list.push(Listed::of(&story));
-        }
-    }
+    let list = latest(&store, &profiles, limit, now).await?;
     if json {
         return say_json(&list);
     }
     if list.is_empty() {
         return say("Nothing is recorded yet.");
     }
-    for Listed { attempt, began, client, good, finding } in &list {
+    for Summary { attempt, began, client, good, finding } in &list {
         let mark = if *good { "OK   " } else { "WRONG" };
         say(&format!("{attempt}  {began}  {mark}  {client}\n           {finding}"))?;
     }
     Ok(())
-}
-
-impl Listed {
-    fn of(story: &Story) -> Self {
-        let client = story.looks_like.clone().or_else(|| story.client_name.clone());
-        Self {
-            attempt: story.attempt.clone(),
-            began: story.began.clone(),
-            client: client.unwrap_or_else(|| "an unknown client".to_owned()),
-            good: story.findings.iter().all(|finding| finding.good),
-            finding: story.headline().to_owned(),
-        }
-    }
 }
 
 /// Tells one attempt: what `doctor --attempt ID` does.

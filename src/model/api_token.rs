@@ -9,6 +9,8 @@ use super::time::Timestamp;
 /// One thing that a token of the admin API may do. Writing includes reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ApiScope {
+    /// See what was recorded of attempts to connect.
+    AttemptsRead,
     /// See clients and their logos.
     ClientsRead,
     /// Add, change, stop and delete clients, and make their secrets. One that is first party gets codes without
@@ -36,7 +38,8 @@ pub enum ApiScope {
 
 impl ApiScope {
     /// All there are, in the order of their names.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
+        Self::AttemptsRead,
         Self::ClientsRead,
         Self::ClientsWrite,
         Self::ConnectionsRead,
@@ -54,6 +57,7 @@ impl ApiScope {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AttemptsRead => "attempts:read",
             Self::ClientsRead => "clients:read",
             Self::ClientsWrite => "clients:write",
             Self::ConnectionsRead => "connections:read",
@@ -72,6 +76,7 @@ impl ApiScope {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
+            Self::AttemptsRead => "see what was recorded of attempts to connect: networks and user agents too",
             Self::ClientsRead => "see clients",
             Self::ClientsWrite => {
                 "add, change, stop and delete clients, and make their secrets; with first_party nobody is asked for \
@@ -104,7 +109,8 @@ impl ApiScope {
             Self::KeysWrite => Some(Self::KeysRead),
             Self::TokensWrite => Some(Self::TokensRead),
             Self::UsersWrite => Some(Self::UsersRead),
-            Self::ClientsRead
+            Self::AttemptsRead
+            | Self::ClientsRead
             | Self::ConnectionsRead
             | Self::KeysRead
             | Self::ServerRead

@@ -37,7 +37,7 @@ async fn operations(server: &TestServer) -> Vec<(Method, String, String)> {
             all.push((Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), path, scope.to_owned()));
         }
     }
-    assert!(all.len() >= 26, "only {} operations", all.len());
+    assert!(all.len() >= 28, "only {} operations", all.len());
     all
 }
 
@@ -52,7 +52,7 @@ on_both_databases! {
         let everything = Admin::of(&server).await;
         let operations = operations(&server).await;
         let scopes: BTreeSet<&str> = operations.iter().map(|(_, _, scope)| scope.as_str()).collect();
-        assert_eq!(scopes.len(), 11, "each scope is asked for somewhere: {scopes:?}");
+        assert_eq!(scopes.len(), 12, "each scope is asked for somewhere: {scopes:?}");
         for (method, path, _) in &operations {
             let nobody = everything.holding("pca_wrong");
             let refused = nobody.send(method.clone(), path, &json!({})).await;
@@ -82,6 +82,36 @@ on_both_databases! {
             }
         }
         everything.get("/nothing").await.refused(404, "not_found");
+    }
+
+    /// F: the story of an attempt, as the command line tells it.
+    async fn attempts_are_told(database) {
+        let server = TestServer::start(database).await;
+        let admin = Admin::with(&server, &["attempts:read"]).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        assert!(client.is_let_in(&tokens.access).await);
+        let grant = tokens.claims()["grant"].as_str().unwrap().to_owned();
+        let attempt = grant.split('_').nth(1).unwrap().to_owned();
+        let mut story = json!(null);
+        for _ in 0..100 {
+            let answer = admin.get(&format!("/attempts/{attempt}")).await;
+            story = answer.json;
+            let steps: Vec<&str> =
+                story["steps"].as_array().into_iter().flatten().map(|step| step["step"].as_str().unwrap()).collect();
+            if steps.contains(&"call") {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(story["findings"][0]["rule"], "works", "{story}");
+        assert_eq!(story["client_id"], client.client_id.as_str());
+        assert!(!story.to_string().contains(tokens.refresh()));
+        let list = admin.get("/attempts?limit=5").await.json;
+        assert!(list["attempts"].as_array().unwrap().iter().any(|own| own["attempt"] == story["attempt"]), "{list}");
+        admin.get("/attempts/ZZZZ-ZZZZ").await.refused(404, "not_found");
+        admin.get("/attempts/what").await.refused(404, "not_found");
+        admin.get("/attempts?limit=0").await.refused(400, "invalid_request");
     }
 
     /// B-16: nothing but a bearer token counts, and it is nothing but an admin API's.

@@ -202,7 +202,7 @@ fn tokens_of_the_admin_api_are_made_listed_and_revoked() {
     let token = made.out.split_whitespace().find(|word| word.starts_with("pca_")).unwrap().to_owned();
     assert_eq!(token.len(), 47);
     let all = json_of(&place, &["token", "add", "root", "--scope", "all", "--json"]);
-    assert_eq!(all["scopes"].as_array().unwrap().len(), 11);
+    assert_eq!(all["scopes"].as_array().unwrap().len(), 12);
     refused(&place, &["token", "add", "root", "--scope", "all"], "there is a token named");
     refused(&place, &["token", "add", "x", "--scope", "clients:all"], "clients:read");
     refused(&place, &["token", "add", "x"], "--scope");
