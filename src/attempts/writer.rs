@@ -56,7 +56,12 @@ pub async fn run(store: Store, recorder: Recorder, mut inbox: Inbox, mut stopped
 async fn write(store: &Store, batch: &mut Vec<Event>) -> u64 {
     let events = u64::try_from(batch.len()).unwrap_or(u64::MAX);
     let (rows, crowded_out) = gather(std::mem::take(batch));
-    match store.add_attempt_events(&rows).await {
+    let mut outcome = store.add_attempt_events(&rows).await;
+    if outcome.is_err() {
+        // Once more: after an outage the first statement may meet a connection that the outage cut.
+        outcome = store.add_attempt_events(&rows).await;
+    }
+    match outcome {
         Ok(()) => crowded_out,
         Err(error) => {
             tracing::debug!(%error, events, "steps of attempts could not be recorded");
