@@ -317,12 +317,10 @@ impl Edge {
 /// The status and the code of what is our fault.
 pub(crate) fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
     match failure {
-        Failure::Store(StoreError::Database(_)) | Failure::Keys(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
-        }
         Failure::Store(StoreError::Corrupt { .. }) | Failure::Signing(_) | Failure::Hashing(_) | Failure::Answer(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
         }
+        Failure::Store(_) | Failure::Keys(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
     }
 }
 

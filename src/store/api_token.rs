@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::api_token::{ApiScopes, ApiToken, Maker, Making};
 use crate::model::id::ApiTokenId;
@@ -61,16 +62,20 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_api_token(&self, new: &NewApiToken<'_>) -> Result<Making, StoreError> {
-        let making = transact!(self, |tx| {
-            if let Some(maker) = new.created_by {
+        let (id, name, hash) = (new.id.clone(), new.name.to_owned(), new.hash.clone());
+        let (scopes, created_at, expires_at) = (new.scopes.to_string(), new.created_at, new.expires_at);
+        let maker = new.created_by.map(|maker| (maker.id.clone(), maker.name.to_owned()));
+        transact!(self, |tx| {
+            let (maker_id, maker_name) = maker.as_ref().map(|(id, name)| (id, name)).unzip();
+            if let Some(maker_id) = maker_id {
                 // Changes nothing, and holds the maker's row: a revocation waits and then finds what was made, or came
                 // first and is seen here.
                 let held = sqlx::query(
                     "update api_token set revoked_at = null
                      where id = $1 and revoked_at is null and (expires_at is null or expires_at > $2)",
                 )
-                .bind(maker.id)
-                .bind(new.created_at)
+                .bind(maker_id)
+                .bind(created_at)
                 .execute(&mut *tx)
                 .await?;
                 if held.rows_affected() == 0 {
@@ -81,19 +86,18 @@ impl Store {
                 "insert into api_token (id, name, token_hash, scopes, created_at, created_by, made_by, expires_at)
                  values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (name) where revoked_at is null do nothing",
             )
-            .bind(new.id)
-            .bind(new.name)
-            .bind(new.hash)
-            .bind(new.scopes.to_string())
-            .bind(new.created_at)
-            .bind(new.created_by.map(|maker| maker.name))
-            .bind(new.created_by.map(|maker| maker.id))
-            .bind(new.expires_at)
+            .bind(&id)
+            .bind(&name)
+            .bind(&hash)
+            .bind(&scopes)
+            .bind(created_at)
+            .bind(maker_name)
+            .bind(maker_id)
+            .bind(expires_at)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 { Making::Done } else { Making::NameTaken }
-        });
-        Ok(making)
+        })
     }
 
     /// The token with this digest, if it is good at `now`. Its last use is noted, at most once an hour.
@@ -101,27 +105,26 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn use_api_token(&self, hash: &SecretHash, now: Timestamp) -> Result<Option<ApiToken>, StoreError> {
-        let row: Option<Row> = read!(self, |db| sqlx::query_as(
-            "select id, name, scopes, created_at, created_by, last_used_at, expires_at from api_token
-             where token_hash = $1 and revoked_at is null and (expires_at is null or expires_at > $2)"
-        )
-        .bind(hash)
-        .bind(now)
-        .fetch_optional(db)
-        .await)?;
+        let row: Option<Row> = read!(
+            self,
+            sql("select id, name, scopes, created_at, created_by, last_used_at, expires_at from api_token
+             where token_hash = $1 and revoked_at is null and (expires_at is null or expires_at > $2)")
+            .bind(hash)
+            .bind(now),
+            fetch_optional
+        )?;
         let Some(row) = row else { return Ok(None) };
         let noted_before = now.minus(LAST_USE);
         if row.last_used_at.is_none_or(|last| last <= noted_before) {
-            write!(self, |db| sqlx::query(
-                "update api_token set last_used_at = $2
-                 where id = $1 and (last_used_at is null or last_used_at <= $3)"
-            )
-            .bind(&row.id)
-            .bind(now)
-            .bind(noted_before)
-            .execute(db)
-            .await
-            .map(drop))?;
+            write!(
+                self,
+                sql("update api_token set last_used_at = $2
+                 where id = $1 and (last_used_at is null or last_used_at <= $3)")
+                .bind(&row.id)
+                .bind(now)
+                .bind(noted_before),
+                execute
+            )?;
         }
         Ok(Some(row.into()))
     }
@@ -131,12 +134,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn api_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
-        let rows: Vec<Row> = read!(self, |db| sqlx::query_as(
-            "select id, name, scopes, created_at, created_by, last_used_at, expires_at from api_token
-             where revoked_at is null order by created_at, id"
-        )
-        .fetch_all(db)
-        .await)?;
+        let rows: Vec<Row> = read!(
+            self,
+            sql("select id, name, scopes, created_at, created_by, last_used_at, expires_at from api_token
+             where revoked_at is null order by created_at, id"),
+            fetch_all
+        )?;
         Ok(rows.into_iter().map(ApiToken::from).collect())
     }
 
@@ -146,9 +149,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revoke_api_token(&self, id: &ApiTokenId, now: Timestamp) -> Result<usize, StoreError> {
-        let stopped = transact!(self, |tx| {
+        let id = id.clone();
+        transact!(self, |tx| {
             let done = sqlx::query("update api_token set revoked_at = $2 where id = $1 and revoked_at is null")
-                .bind(id)
+                .bind(&id)
                 .bind(now)
                 .execute(&mut *tx)
                 .await?;
@@ -170,7 +174,6 @@ impl Store {
                 stopped.extend(made.into_iter().map(|(id,)| id));
             }
             stopped.len()
-        });
-        Ok(stopped)
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! `client_assertion`: assertions that were presented.
 
+use super::statement::sql;
 use super::{Store, StoreError, write};
 use crate::model::id::ClientId;
 use crate::model::secret::SecretHash;
@@ -17,18 +18,15 @@ impl Store {
         jti: &SecretHash,
         dead_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let done = write!(self, |db| {
-            sqlx::query(
-                "insert into client_assertion (client_id, jti_hash, expires_at) values ($1, $2, $3)
-                 on conflict (client_id, jti_hash) do nothing",
-            )
+        let done = write!(
+            self,
+            sql("insert into client_assertion (client_id, jti_hash, expires_at) values ($1, $2, $3)
+                 on conflict (client_id, jti_hash) do nothing",)
             .bind(client)
             .bind(jti)
-            .bind(dead_at)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected())
-        })?;
+            .bind(dead_at),
+            execute
+        )?;
         Ok(done == 1)
     }
 }

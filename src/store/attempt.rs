@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::attempt::{AttemptId, Event, Outcome, Recorded, Stage};
 use crate::model::id::{ClientId, GrantId};
@@ -92,7 +93,7 @@ impl Store {
     /// # Errors
     /// When the database fails; then none is added.
     pub async fn add_attempt_events(&self, events: &[Recorded]) -> Result<(), StoreError> {
-        let mut keyed: Vec<(String, &Recorded)> = events.iter().map(|own| (key_of(&own.event), own)).collect();
+        let mut keyed: Vec<(String, Recorded)> = events.iter().map(|own| (key_of(&own.event), own.clone())).collect();
         // In one order everywhere: of two replicas that add the same rows in different orders one would fail.
         keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
         transact!(self, |tx| {
@@ -122,8 +123,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             }
-        });
-        Ok(())
+        })
     }
 
     /// What was recorded under this id.
@@ -131,14 +131,14 @@ impl Store {
     /// # Errors
     /// When the database fails or a row can't be read.
     pub async fn attempt_events(&self, attempt: &AttemptId) -> Result<Vec<Recorded>, StoreError> {
-        rows(read!(self, |db| sqlx::query_as(
-            "select * from attempt_event where attempt = $2
-             order by last_at desc limit $1"
-        )
-        .bind(MOST)
-        .bind(attempt)
-        .fetch_all(db)
-        .await)?)
+        rows(read!(
+            self,
+            sql("select * from attempt_event where attempt = $2
+             order by last_at desc limit $1")
+            .bind(MOST)
+            .bind(attempt),
+            fetch_all
+        )?)
     }
 
     /// What this client left between two moments: under early ids, or in attempts of its own. Many people may share
@@ -156,18 +156,18 @@ impl Store {
         if !storable(client.as_str()) {
             return Ok(Vec::new());
         }
-        rows(read!(self, |db| sqlx::query_as(
-            "select * from attempt_event
+        rows(read!(
+            self,
+            sql("select * from attempt_event
              where client_id = $2 and early = $5 and first_at <= $4 and last_at >= $3
-             order by last_at desc limit $1"
-        )
-        .bind(MOST)
-        .bind(client)
-        .bind(from)
-        .bind(until)
-        .bind(early)
-        .fetch_all(db)
-        .await)?)
+             order by last_at desc limit $1")
+            .bind(MOST)
+            .bind(client)
+            .bind(from)
+            .bind(until)
+            .bind(early),
+            fetch_all
+        )?)
     }
 
     /// What came from this network between two moments before it was known whose attempt it was.
@@ -180,18 +180,18 @@ impl Store {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Recorded>, StoreError> {
-        rows(read!(self, |db| sqlx::query_as(
-            "select * from attempt_event
+        rows(read!(
+            self,
+            sql("select * from attempt_event
              where network = $2 and early = $5 and first_at <= $4 and last_at >= $3
-             order by last_at desc limit $1"
-        )
-        .bind(MOST)
-        .bind(network)
-        .bind(from)
-        .bind(until)
-        .bind(true)
-        .fetch_all(db)
-        .await)?)
+             order by last_at desc limit $1")
+            .bind(MOST)
+            .bind(network)
+            .bind(from)
+            .bind(until)
+            .bind(true),
+            fetch_all
+        )?)
     }
 
     /// Calls without a good token between two moments, from anywhere.
@@ -199,16 +199,16 @@ impl Store {
     /// # Errors
     /// When the database fails or a row can't be read.
     pub async fn challenges(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Recorded>, StoreError> {
-        rows(read!(self, |db| sqlx::query_as(
-            "select * from attempt_event where stage = $2 and first_at <= $4 and last_at >= $3
-             order by last_at desc limit $1"
-        )
-        .bind(MOST)
-        .bind(Stage::Challenge.as_str())
-        .bind(from)
-        .bind(until)
-        .fetch_all(db)
-        .await)?)
+        rows(read!(
+            self,
+            sql("select * from attempt_event where stage = $2 and first_at <= $4 and last_at >= $3
+             order by last_at desc limit $1")
+            .bind(MOST)
+            .bind(Stage::Challenge.as_str())
+            .bind(from)
+            .bind(until),
+            fetch_all
+        )?)
     }
 
     /// The attempts that were last heard of, newest first: those that came as far as an authorization request, and
@@ -217,14 +217,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn recent_attempts(&self, most: u32) -> Result<Vec<Listed>, StoreError> {
-        Ok(read!(self, |db| sqlx::query_as(
-            "select attempt, min(first_at) as first_at, max(last_at) as last_at from attempt_event
-             where stage <> $2 group by attempt order by max(last_at) desc, attempt limit $1"
-        )
-        .bind(i64::from(most))
-        .bind(Stage::Other.as_str())
-        .fetch_all(db)
-        .await)?)
+        Ok(read!(
+            self,
+            sql("select attempt, min(first_at) as first_at, max(last_at) as last_at from attempt_event
+             where stage <> $2 group by attempt order by max(last_at) desc, attempt limit $1")
+            .bind(i64::from(most))
+            .bind(Stage::Other.as_str()),
+            fetch_all
+        )?)
     }
 
     /// Forgets steps that were last repeated before a moment. If more than `most` are left, those of networks that
@@ -235,37 +235,30 @@ impl Store {
     /// When the database fails.
     pub async fn sweep_attempts(&self, before: Timestamp, most: i64, per_network: i64) -> Result<u64, StoreError> {
         let count = || async {
-            let (count,): (i64,) =
-                read!(self, |db| sqlx::query_as("select count(*) from attempt_event").fetch_one(db).await)?;
+            let (count,): (i64,) = read!(self, sql("select count(*) from attempt_event"), fetch_one)?;
             Ok::<_, StoreError>(count)
         };
-        let mut gone = write!(self, |db| sqlx::query("delete from attempt_event where last_at <= $1")
-            .bind(before)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let mut gone = write!(self, sql("delete from attempt_event where last_at <= $1").bind(before), execute)?;
         if count().await? <= most {
             return Ok(gone);
         }
-        gone += write!(self, |db| sqlx::query(
-            "delete from attempt_event where id in
+        gone += write!(
+            self,
+            sql("delete from attempt_event where id in
              (select id from (select id, row_number() over (partition by network order by last_at desc, id) as place
-                              from attempt_event) as placed where place > $1)"
-        )
-        .bind(per_network)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
+                              from attempt_event) as placed where place > $1)")
+            .bind(per_network),
+            execute
+        )?;
         let excess = count().await? - most;
         if excess > 0 {
-            gone += write!(self, |db| sqlx::query(
-                "delete from attempt_event where id in
-                 (select id from attempt_event order by last_at, id limit $1)"
-            )
-            .bind(excess)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected()))?;
+            gone += write!(
+                self,
+                sql("delete from attempt_event where id in
+                 (select id from attempt_event order by last_at, id limit $1)")
+                .bind(excess),
+                execute
+            )?;
         }
         Ok(gone)
     }

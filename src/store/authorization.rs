@@ -1,5 +1,6 @@
 //! `authorization_request` and `consent`.
 
+use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::authorization::{Authorization, Consent, Decision};
 use crate::model::grant::Grant;
@@ -107,28 +108,27 @@ impl Store {
     /// When the database fails.
     pub async fn insert_authorization(&self, new: &Authorization) -> Result<(), StoreError> {
         let request = &new.request;
-        write!(self, |db| sqlx::query(
-            "insert into authorization_request (id, client_id, redirect_uri, scope, offline, resource, state,
+        write!(
+            self,
+            sql("insert into authorization_request (id, client_id, redirect_uri, scope, offline, resource, state,
                  code_challenge, prompt, login_hint, browser_hash, nonce, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-        )
-        .bind(&new.id)
-        .bind(&new.client_id)
-        .bind(new.redirect_uri.as_str())
-        .bind(request.scope.as_ref().map(ToString::to_string))
-        .bind(request.offline)
-        .bind(request.resource.as_str())
-        .bind(&request.state)
-        .bind(request.code_challenge.as_ref().map(CodeChallenge::as_str))
-        .bind(request.prompt.to_text())
-        .bind(&request.login_hint)
-        .bind(&new.browser_hash)
-        .bind(&new.nonce)
-        .bind(new.created_at)
-        .bind(new.expires_at)
-        .execute(db)
-        .await
-        .map(drop))?;
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)")
+            .bind(&new.id)
+            .bind(&new.client_id)
+            .bind(new.redirect_uri.as_str())
+            .bind(request.scope.as_ref().map(ToString::to_string))
+            .bind(request.offline)
+            .bind(request.resource.as_str())
+            .bind(&request.state)
+            .bind(request.code_challenge.as_ref().map(CodeChallenge::as_str))
+            .bind(request.prompt.to_text())
+            .bind(&request.login_hint)
+            .bind(&new.browser_hash)
+            .bind(&new.nonce)
+            .bind(new.created_at)
+            .bind(new.expires_at),
+            execute
+        )?;
         Ok(())
     }
 
@@ -137,16 +137,12 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_authorization(&self, id: &AuthorizationId) -> Result<Option<Authorization>, StoreError> {
-        let row: Option<Row> = read!(self, |db| {
-            sqlx::query_as(
+        let row: Option<Row> = read!(self, sql(
             "select id, client_id, redirect_uri, scope, offline, resource, state, code_challenge, prompt, login_hint,
                     browser_hash, nonce, created_at, expires_at, decision, user_id
              from authorization_request where id = $1"
         )
-        .bind(id)
-        .fetch_optional(db)
-        .await
-        })?;
+        .bind(id), fetch_optional)?;
         row.map(Authorization::try_from).transpose()
     }
 
@@ -160,15 +156,15 @@ impl Store {
         client: &ClientId,
         resource: &Resource,
     ) -> Result<Vec<Consent>, StoreError> {
-        let rows: Vec<ConsentRow> = read!(self, |db| sqlx::query_as(
-            "select redirect_uri, scope, offline from consent
-             where user_id = $1 and client_id = $2 and resource = $3 order by granted_at desc"
-        )
-        .bind(user)
-        .bind(client)
-        .bind(resource.as_str())
-        .fetch_all(db)
-        .await)?;
+        let rows: Vec<ConsentRow> = read!(
+            self,
+            sql("select redirect_uri, scope, offline from consent
+             where user_id = $1 and client_id = $2 and resource = $3 order by granted_at desc")
+            .bind(user)
+            .bind(client)
+            .bind(resource.as_str()),
+            fetch_all
+        )?;
         rows.into_iter()
             .map(|row| {
                 let scope = Scope::try_from(row.scope).map_err(|error| StoreError::corrupt("consent", error))?;
@@ -183,8 +179,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn approve_authorization(&self, approval: &Approval<'_>) -> Result<Decided, StoreError> {
-        let Approval { authorization, grant, code_hash, code_expires_at, now } = approval;
-        let decided = transact!(self, |tx| {
+        let Approval { code_expires_at, now, .. } = *approval;
+        let (authorization, grant) = (approval.authorization.clone(), approval.grant.clone());
+        let code_hash = approval.code_hash.clone();
+        transact!(self, |tx| {
             let done = sqlx::query(
                 "update authorization_request set decision = 'approved', user_id = $2
                  where id = $1 and decision is null and expires_at > $3 and exists
@@ -193,7 +191,7 @@ impl Store {
             )
             .bind(&authorization.id)
             .bind(&grant.user_id)
-            .bind(*now)
+            .bind(now)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 0 {
@@ -213,7 +211,7 @@ impl Store {
             .bind(grant.resource.as_str())
             .bind(authorization.request.code_challenge.as_ref().map(CodeChallenge::as_str))
             .bind(grant.authenticated_at)
-            .bind(*code_expires_at)
+            .bind(code_expires_at)
             .execute(&mut *tx)
             .await?;
             sqlx::query(
@@ -228,17 +226,16 @@ impl Store {
             .bind(grant.resource.as_str())
             .bind(grant.scope.without_offline_access().to_string())
             .bind(authorization.request.offline)
-            .bind(*now)
+            .bind(now)
             .execute(&mut *tx)
             .await?;
             sqlx::query("update client set first_used_at = $2 where id = $1 and first_used_at is null")
                 .bind(&grant.client_id)
-                .bind(*now)
+                .bind(now)
                 .execute(&mut *tx)
                 .await?;
             Decided::Now
-        });
-        Ok(decided)
+        })
     }
 
     /// Refuses a request, once.
@@ -246,16 +243,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn deny_authorization(&self, id: &AuthorizationId, now: Timestamp) -> Result<Decided, StoreError> {
-        let done = write!(self, |db| {
-            sqlx::query(
+        let done = write!(self, sql(
             "update authorization_request set decision = 'denied' where id = $1 and decision is null and expires_at > $2"
         )
         .bind(id)
-        .bind(now)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected())
-        })?;
+        .bind(now), execute)?;
         Ok(if done == 1 { Decided::Now } else { Decided::Before })
     }
 }

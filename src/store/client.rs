@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
 use crate::model::id::ClientId;
@@ -169,9 +170,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_registration(&self, new: &NewRegistration) -> Result<ClientId, StoreError> {
-        let uris = list(new.metadata.redirect_uris.iter().map(RedirectUri::as_str));
-        let grants = list(new.metadata.grant_types.iter());
-        let id = transact!(self, |tx| {
+        let new = new.clone();
+        transact!(self, |tx| {
+            let uris = list(new.metadata.redirect_uris.iter().map(RedirectUri::as_str));
+            let grants = list(new.metadata.grant_types.iter());
             let (id,): (ClientId,) = sqlx::query_as(
                 "insert into client (id, name, uri, software_id, software_version, application_type, redirect_uris,
                      auth_method, grant_types, scope, secret_hash, fingerprint, shared, registered_at, tos_uri,
@@ -219,8 +221,7 @@ impl Store {
                 .await?;
             }
             id
-        });
-        Ok(id)
+        })
     }
 
     /// Remembers a public client under an id that it brings. Somebody else who was quicker, or a client that was
@@ -234,20 +235,19 @@ impl Store {
         metadata: &ClientMetadata,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query(
-            "insert into client (id, name, redirect_uris, auth_method, grant_types, scope, shared, registered_at)
-             values ($1, $2, $3, $4, $5, $6, false, $7) on conflict (id) do nothing"
-        )
-        .bind(id)
-        .bind(&metadata.name)
-        .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
-        .bind(methods(metadata))
-        .bind(list(metadata.grant_types.iter()))
-        .bind(metadata.scope.to_string())
-        .bind(now)
-        .execute(db)
-        .await
-        .map(drop))?;
+        write!(
+            self,
+            sql("insert into client (id, name, redirect_uris, auth_method, grant_types, scope, shared, registered_at)
+             values ($1, $2, $3, $4, $5, $6, false, $7) on conflict (id) do nothing")
+            .bind(id)
+            .bind(&metadata.name)
+            .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind(methods(metadata))
+            .bind(list(metadata.grant_types.iter()))
+            .bind(metadata.scope.to_string())
+            .bind(now),
+            execute
+        )?;
         Ok(())
     }
 
@@ -259,11 +259,11 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(None);
         }
-        let row: Option<Row> =
-            read!(self, |db| sqlx::query_as(concat!("select ", client_columns!(), " from client c where c.id = $1"))
-                .bind(id)
-                .fetch_optional(db)
-                .await)?;
+        let row: Option<Row> = read!(
+            self,
+            sql(concat!("select ", client_columns!(), " from client c where c.id = $1")).bind(id),
+            fetch_optional
+        )?;
         row.map(Client::try_from).transpose()
     }
 
@@ -275,16 +275,18 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(None);
         }
-        let row: Option<Row> = read!(self, |db| sqlx::query_as(concat!(
-            "select ",
-            client_columns!(),
-            " from client c join client_registration r on r.client_id = c.id
+        let row: Option<Row> = read!(
+            self,
+            sql(concat!(
+                "select ",
+                client_columns!(),
+                " from client c join client_registration r on r.client_id = c.id
               where c.id = $1 and r.token_hash = $2 and c.deleted_at is null"
-        ))
-        .bind(id)
-        .bind(token)
-        .fetch_optional(db)
-        .await)?;
+            ))
+            .bind(id)
+            .bind(token),
+            fetch_optional
+        )?;
         row.map(Client::try_from).transpose()
     }
 
@@ -300,9 +302,11 @@ impl Store {
         secret_hash: Option<&SecretHash>,
         fingerprint: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let uris = list(metadata.redirect_uris.iter().map(RedirectUri::as_str));
-        let grants = list(metadata.grant_types.iter());
-        let changed = transact!(self, |tx| {
+        let (id, metadata) = (id.clone(), metadata.clone());
+        let (secret_hash, fingerprint) = (secret_hash.cloned(), fingerprint.map(str::to_owned));
+        transact!(self, |tx| {
+            let uris = list(metadata.redirect_uris.iter().map(RedirectUri::as_str));
+            let grants = list(metadata.grant_types.iter());
             let done = sqlx::query(
                 "update client set name = $2, uri = $3, software_id = $4, software_version = $5,
                      application_type = $6, redirect_uris = $7, auth_method = $8, grant_types = $9, scope = $10,
@@ -310,30 +314,29 @@ impl Store {
                  where id = $1 and not shared and deleted_at is null
                    and not exists (select 1 from client other where other.fingerprint = $12 and other.id <> $1)",
             )
-            .bind(id)
+            .bind(&id)
             .bind(&metadata.name)
             .bind(&metadata.uri)
             .bind(&metadata.software_id)
             .bind(&metadata.software_version)
             .bind(&metadata.application_type)
             .bind(&uris)
-            .bind(methods(metadata))
+            .bind(methods(&metadata))
             .bind(&grants)
             .bind(metadata.scope.to_string())
-            .bind(secret_hash)
-            .bind(fingerprint)
+            .bind(&secret_hash)
+            .bind(&fingerprint)
             .bind(&metadata.tos_uri)
             .bind(&metadata.policy_uri)
-            .bind(inline_keys(metadata))
-            .bind(keys_uri(metadata))
+            .bind(inline_keys(&metadata))
+            .bind(keys_uri(&metadata))
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
-                sqlx::query("delete from consent where client_id = $1").bind(id).execute(&mut *tx).await?;
+                sqlx::query("delete from consent where client_id = $1").bind(&id).execute(&mut *tx).await?;
             }
             done.rows_affected() == 1
-        });
-        Ok(changed)
+        })
     }
 
     /// Ends a registration (RFC 7592 §2.3): its token stops working, and with the last token of a client the
@@ -347,10 +350,11 @@ impl Store {
         token: &SecretHash,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let (id, token) = (id.clone(), token.clone());
         transact!(self, |tx| {
             sqlx::query("delete from client_registration where client_id = $1 and token_hash = $2")
-                .bind(id)
-                .bind(token)
+                .bind(&id)
+                .bind(&token)
                 .execute(&mut *tx)
                 .await?;
             let deleted = sqlx::query(
@@ -358,7 +362,7 @@ impl Store {
                 "update client set deleted_at = $2, fingerprint = null where id = $1 and deleted_at is null
                    and not shared and not exists (select 1 from client_registration where client_id = $1)",
             )
-            .bind(id)
+            .bind(&id)
             .bind(now)
             .execute(&mut *tx)
             .await?;
@@ -367,17 +371,16 @@ impl Store {
                     "update token_grant set revoked_at = $2, revoked_because = 'client deleted'
                      where client_id = $1 and revoked_at is null",
                 )
-                .bind(id)
+                .bind(&id)
                 .bind(now)
                 .execute(&mut *tx)
                 .await?;
                 sqlx::query("delete from authorization_code where client_id = $1 and redeemed_at is null")
-                    .bind(id)
+                    .bind(&id)
                     .execute(&mut *tx)
                     .await?;
             }
-        });
-        Ok(())
+        })
     }
 
     /// Forgets clients that nobody ever let in, managed ones excepted: those older than `before`, and the oldest beyond `most`.
@@ -386,25 +389,21 @@ impl Store {
     /// When the database fails.
     pub async fn sweep_unused_clients(&self, before: Timestamp, most: i64) -> Result<u64, StoreError> {
         // What an administrator decided about a client, which its revision tells, is not forgotten.
-        let old = write!(self, |db| sqlx::query(
-            "delete from client where first_used_at is null and origin <> 'managed' and revision = 0
-               and registered_at < $1"
-        )
-        .bind(before)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
-        let surplus = write!(self, |db| {
-            sqlx::query(
-                "delete from client where first_used_at is null and id in
+        let old = write!(
+            self,
+            sql("delete from client where first_used_at is null and origin <> 'managed' and revision = 0
+               and registered_at < $1")
+            .bind(before),
+            execute
+        )?;
+        let surplus = write!(
+            self,
+            sql("delete from client where first_used_at is null and id in
              (select id from client where first_used_at is null and origin <> 'managed' and revision = 0
-              order by registered_at desc, id limit 100000 offset $1)",
-            )
-            .bind(most)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected())
-        })?;
+              order by registered_at desc, id limit 100000 offset $1)",)
+            .bind(most),
+            execute
+        )?;
         Ok(old + surplus)
     }
 }

@@ -1,5 +1,6 @@
 //! `authorization_code`.
 
+use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::grant::{Code, Grant, MAX_CODE_ATTEMPTS, Redemption};
 use crate::model::id::{ClientId, GrantId, UserId};
@@ -43,14 +44,13 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_code(&self, code_hash: &SecretHash) -> Result<Option<Code>, StoreError> {
-        let row: Option<Row> = read!(self, |db| sqlx::query_as(
+        let row: Option<Row> =
+            read!(self, sql(
             "select grant_id, client_id, user_id, redirect_uri, scope, resource, code_challenge, authenticated_at,
                     expires_at, attempts, redeemed_at
              from authorization_code where code_hash = $1"
         )
-        .bind(code_hash)
-        .fetch_optional(db)
-        .await)?;
+        .bind(code_hash), fetch_optional)?;
         let Some(row) = row else { return Ok(None) };
         let code_challenge = match row.code_challenge {
             None => None,
@@ -81,11 +81,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn count_code_attempt(&self, code_hash: &SecretHash) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query("update authorization_code set attempts = attempts + 1 where code_hash = $1")
-            .bind(code_hash)
-            .execute(db)
-            .await
-            .map(drop))?;
+        write!(
+            self,
+            sql("update authorization_code set attempts = attempts + 1 where code_hash = $1").bind(code_hash),
+            execute
+        )?;
         Ok(())
     }
 
@@ -96,7 +96,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn redeem_code(&self, redeem: &Redeem<'_>) -> Result<Redemption, StoreError> {
-        let outcome = transact!(self, |tx| {
+        let Redeem { grant_expires_at, now, .. } = *redeem;
+        let (code_hash, refresh) = (redeem.code_hash.clone(), redeem.refresh.clone());
+        transact!(self, |tx| {
             let done = sqlx::query(
                 "update authorization_code set redeemed_at = $2
                  where code_hash = $1 and redeemed_at is null and expires_at > $2 and attempts < $3
@@ -104,8 +106,8 @@ impl Store {
                    and exists (select 1 from client c
                                where c.id = client_id and c.disabled_at is null and c.deleted_at is null)",
             )
-            .bind(redeem.code_hash)
-            .bind(redeem.now)
+            .bind(&code_hash)
+            .bind(now)
             .bind(MAX_CODE_ATTEMPTS)
             .execute(&mut *tx)
             .await?;
@@ -117,16 +119,16 @@ impl Store {
                          redeemed_at, $2
                      from authorization_code where code_hash = $1",
                 )
-                .bind(redeem.code_hash)
-                .bind(redeem.grant_expires_at)
+                .bind(&code_hash)
+                .bind(grant_expires_at)
                 .execute(&mut *tx)
                 .await?;
-                if let Some((hash, expires_at)) = &redeem.refresh {
+                if let Some((hash, expires_at)) = &refresh {
                     sqlx::query(
                         "insert into refresh_token (token_hash, grant_id, issued_at, expires_at, repeats)
                          select $2, grant_id, redeemed_at, $3, 0 from authorization_code where code_hash = $1",
                     )
-                    .bind(redeem.code_hash)
+                    .bind(&code_hash)
                     .bind(hash)
                     .bind(*expires_at)
                     .execute(&mut *tx)
@@ -136,7 +138,7 @@ impl Store {
             } else {
                 let found: Option<(Option<Timestamp>,)> =
                     sqlx::query_as("select redeemed_at from authorization_code where code_hash = $1")
-                        .bind(redeem.code_hash)
+                        .bind(&code_hash)
                         .fetch_optional(&mut *tx)
                         .await?;
                 if matches!(found, Some((Some(_),))) {
@@ -145,8 +147,8 @@ impl Store {
                          where revoked_at is null and id in
                          (select grant_id from authorization_code where code_hash = $1)",
                     )
-                    .bind(redeem.code_hash)
-                    .bind(redeem.now)
+                    .bind(&code_hash)
+                    .bind(now)
                     .execute(&mut *tx)
                     .await?;
                     Redemption::Replayed
@@ -154,7 +156,6 @@ impl Store {
                     Redemption::Unknown
                 }
             }
-        });
-        Ok(outcome)
+        })
     }
 }

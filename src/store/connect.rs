@@ -5,16 +5,15 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Sqlite,
+    SqliteConnection,
+};
 
-use super::{Pool, Store};
-
-/// After this long without use a PostgreSQL connection is asked whether it still lives.
-const RESTED: Duration = Duration::from_secs(1);
-/// A statement that takes longer is given up: the request gets 503 instead of hanging.
-const STATEMENT_TIMEOUT: &str = "set statement_timeout = '15s'";
+use super::engine::{Boxed, Engine, Lane};
+use super::{Pool, Store, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -33,8 +32,8 @@ pub enum ConnectError {
         source: std::io::Error,
     },
     /// The database can't be reached.
-    #[error("the database can't be opened: {0}")]
-    Open(#[from] sqlx::Error),
+    #[error(transparent)]
+    Open(#[from] StoreError),
     /// The schema can't be brought up to date.
     #[error("the database schema can't be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -58,42 +57,26 @@ impl Store {
                 // An acknowledged token survives a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(acquire_timeout);
-            let write = SqlitePoolOptions::new()
-                .max_connections(1)
-                .acquire_timeout(acquire_timeout)
-                .test_before_acquire(false)
-                .connect_with(options.clone())
-                .await?;
-            let read = SqlitePoolOptions::new()
-                .max_connections(max_connections.clamp(1, 4))
-                .acquire_timeout(acquire_timeout)
-                .test_before_acquire(false)
-                .connect_lazy_with(options);
+                // Our own limit for the work comes later, so that the database's own words are told.
+                .busy_timeout(acquire_timeout * 2 / 5);
+            let place = options.get_filename().display().to_string();
+            let write = Lane::new(options.clone(), place.clone(), 1, acquire_timeout);
+            write.open().await?;
+            let read = Lane::new(options, place, max_connections.clamp(1, 4), acquire_timeout);
             Pool::Sqlite { write, read }
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options = PgConnectOptions::from_str(url).map_err(|error| ConnectError::Url(error.to_string()))?;
-            let options = options.application_name("portcullis");
-            let pool = PgPoolOptions::new()
-                .max_connections(max_connections)
-                .acquire_timeout(acquire_timeout)
-                // Asking before each use would double the round trips; a connection that has rested may have
-                // died meanwhile, though, and that must not cost a request.
-                .test_before_acquire(false)
-                .before_acquire(|connection, rest| {
-                    Box::pin(async move {
-                        if rest.idle_for > RESTED {
-                            connection.ping().await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .after_connect(|connection, _| {
-                    Box::pin(async move { connection.execute(STATEMENT_TIMEOUT).await.map(drop) })
-                })
-                .connect_with(options)
-                .await?;
-            Pool::Postgres(pool)
+            let place = match options.get_socket() {
+                Some(socket) => socket.display().to_string(),
+                None => format!("{}:{}", options.get_host(), options.get_port()),
+            };
+            let options = match options.get_application_name() {
+                Some(_) => options,
+                None => options.application_name("portcullis"),
+            };
+            let lane = Lane::new(options, place, max_connections, acquire_timeout);
+            lane.open().await?;
+            Pool::Postgres(lane)
         } else {
             return Err(ConnectError::Url("it begins with neither sqlite: nor postgres:".to_owned()));
         };
@@ -108,8 +91,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<(), ConnectError> {
         match &self.pool {
             Pool::Sqlite { write, .. } => {
-                let options = write.connect_options();
-                let path = options.get_filename().to_owned();
+                let path = write.options().get_filename().to_owned();
                 // Waiting for the lock must not hold up the runtime: whoever has it may need the very thread to go on.
                 let lock = tokio::task::spawn_blocking({
                     let path = path.clone();
@@ -118,18 +100,67 @@ impl Store {
                 .await
                 .unwrap_or_else(|error| Err(std::io::Error::other(error)))
                 .map_err(|source| ConnectError::Folder { path, source })?;
-                MIGRATIONS.run(write).await?;
+                let mut connection = write.options().connect().await.map_err(StoreError::from)?;
+                MIGRATIONS.run_direct(None, &mut connection, false).await?;
+                connection.close().await.map_err(StoreError::from)?;
                 drop(lock);
             }
-            Pool::Postgres(pool) => {
-                let mut connection = pool.acquire().await?;
-                // Waiting for another replica's migration may take long.
-                connection.execute("set statement_timeout = 0").await?;
-                MIGRATIONS.run_direct(None, &mut *connection, false).await?;
-                connection.execute(STATEMENT_TIMEOUT).await?;
+            Pool::Postgres(lane) => {
+                // A connection of its own: waiting for another replica's migration may take long.
+                let mut connection = lane.options().connect().await.map_err(StoreError::from)?;
+                MIGRATIONS.run_direct(None, &mut connection, false).await?;
+                connection.close().await.map_err(StoreError::from)?;
             }
         }
         Ok(())
+    }
+}
+
+impl Engine for Sqlite {
+    // A lock taken later can't wait, it can only fail.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+
+    fn prepare(_: &mut SqliteConnection, _: Duration) -> Boxed<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn extend(_: &mut SqliteConnection, _: Duration) -> Boxed<'_, Result<(), sqlx::Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn run<'c>(connection: &'c mut SqliteConnection, statement: &'static str) -> Boxed<'c, Result<(), sqlx::Error>> {
+        Box::pin(async move { connection.execute(statement).await.map(drop) })
+    }
+}
+
+impl Engine for Postgres {
+    const BEGIN: &'static str = "BEGIN";
+
+    /// The server ends by itself what this process has given up or left behind: a statement that takes too long, a
+    /// transaction that stands open, a session whose peer is gone.
+    fn prepare(connection: &mut PgConnection, limit: Duration) -> Boxed<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let settings = format!(
+                "set statement_timeout = {limit}; set idle_in_transaction_session_timeout = {idle};
+                 set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3",
+                limit = limit.as_millis(),
+                idle = 2 * limit.as_millis(),
+            );
+            connection.execute(AssertSqlSafe(settings)).await?;
+            let (read_only,): (String,) = sqlx::query_as("show transaction_read_only").fetch_one(connection).await?;
+            if read_only == "on" { Err(StoreError::ReadOnly) } else { Ok(()) }
+        })
+    }
+
+    fn extend(connection: &mut PgConnection, limit: Duration) -> Boxed<'_, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            let setting = format!("set local statement_timeout = {}", limit.as_millis());
+            connection.execute(AssertSqlSafe(setting)).await.map(drop)
+        })
+    }
+
+    fn run<'c>(connection: &'c mut PgConnection, statement: &'static str) -> Boxed<'c, Result<(), sqlx::Error>> {
+        Box::pin(async move { connection.execute(statement).await.map(drop) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! `token_grant` as an administrator sees it: who is connected with what.
 
 use super::managed::Page;
+use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact};
 use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::time::Timestamp;
@@ -68,8 +69,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<LiveGrant>, StoreError> {
         let (before, before_id) = page.start();
-        let rows: Vec<Row> = match whose {
-            Whose::All => read!(self, |db| sqlx::query_as(
+        let rows: Vec<Row> =
+            match whose {
+                Whose::All => read!(self, sql(
                 "select g.id, g.user_id, u.username, g.client_id, c.name as client_name, g.redirect_uri, g.scope,
                         g.created_at, g.expires_at,
                         (select max(r.issued_at) from refresh_token r where r.grant_id = g.id) as refreshed_at
@@ -80,11 +82,9 @@ impl Store {
             .bind(before)
             .bind(before_id)
             .bind(now)
-            .bind(page.limit)
-            .fetch_all(db)
-            .await)?,
-            Whose::User(user) if !storable(user.as_str()) => Vec::new(),
-            Whose::User(user) => read!(self, |db| sqlx::query_as(
+            .bind(page.limit), fetch_all)?,
+                Whose::User(user) if !storable(user.as_str()) => Vec::new(),
+                Whose::User(user) => read!(self, sql(
                 "select g.id, g.user_id, u.username, g.client_id, c.name as client_name, g.redirect_uri, g.scope,
                         g.created_at, g.expires_at,
                         (select max(r.issued_at) from refresh_token r where r.grant_id = g.id) as refreshed_at
@@ -96,11 +96,9 @@ impl Store {
             .bind(before_id)
             .bind(now)
             .bind(page.limit)
-            .bind(user)
-            .fetch_all(db)
-            .await)?,
-            Whose::Client(client) if !storable(client.as_str()) => Vec::new(),
-            Whose::Client(client) => read!(self, |db| sqlx::query_as(
+            .bind(user), fetch_all)?,
+                Whose::Client(client) if !storable(client.as_str()) => Vec::new(),
+                Whose::Client(client) => read!(self, sql(
                 "select g.id, g.user_id, u.username, g.client_id, c.name as client_name, g.redirect_uri, g.scope,
                         g.created_at, g.expires_at,
                         (select max(r.issued_at) from refresh_token r where r.grant_id = g.id) as refreshed_at
@@ -113,10 +111,8 @@ impl Store {
             .bind(before_id)
             .bind(now)
             .bind(page.limit)
-            .bind(client)
-            .fetch_all(db)
-            .await)?,
-        };
+            .bind(client), fetch_all)?,
+            };
         rows.into_iter()
             .map(|row| {
                 Ok(LiveGrant {
@@ -144,12 +140,13 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let ended = transact!(self, |tx| {
+        let id = id.clone();
+        transact!(self, |tx| {
             let whose: Option<(UserId, ClientId)> = sqlx::query_as(
                 "update token_grant set revoked_at = $2, revoked_because = 'ended by an administrator'
                  where id = $1 and revoked_at is null and expires_at > $2 returning user_id, client_id",
             )
-            .bind(id)
+            .bind(&id)
             .bind(now)
             .fetch_optional(&mut *tx)
             .await?;
@@ -161,7 +158,6 @@ impl Store {
                     .await?;
             }
             whose.is_some()
-        });
-        Ok(ended)
+        })
     }
 }

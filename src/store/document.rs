@@ -1,6 +1,7 @@
 //! `client_document` and `client_keys`: what was last fetched from clients' own addresses.
 
 use super::client::{inline_keys, keys_uri, list, methods};
+use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::ClientOrigin;
 use crate::model::id::ClientId;
@@ -58,25 +59,28 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn put_document_client(&self, new: &NewDocument<'_>) -> Result<bool, StoreError> {
-        let uris = list(new.metadata.redirect_uris.iter().map(RedirectUri::as_str));
-        let grants = list(new.metadata.grant_types.iter());
-        let methods = methods(new.metadata);
-        let (inline, uri) = (inline_keys(new.metadata), keys_uri(new.metadata));
+        let (id, body, source) = (new.id.clone(), new.body.to_owned(), new.source.to_owned());
+        let NewDocument { fetched_at, fresh_until, .. } = *new;
+        let metadata = new.metadata.clone();
+        let uris = list(metadata.redirect_uris.iter().map(RedirectUri::as_str));
+        let grants = list(metadata.grant_types.iter());
+        let methods = methods(&metadata);
         let origin = ClientOrigin::Document.as_str();
-        let done = transact!(self, |tx| {
+        transact!(self, |tx| {
+            let (inline, uri) = (inline_keys(&metadata), keys_uri(&metadata));
             sqlx::query(
                 "delete from consent where client_id = $1 and exists (select 1 from client c where c.id = $1
                      and c.origin = $6 and (c.redirect_uris <> $2 or c.auth_method <> $3
                      or coalesce(c.jwks, '') <> coalesce($4, '') or coalesce(c.jwks_uri, '') <> coalesce($5, '')))
                  and not exists (select 1 from client_document d where d.client_id = $1 and d.fetched_at > $7)",
             )
-            .bind(new.id)
+            .bind(&id)
             .bind(&uris)
             .bind(&methods)
             .bind(inline)
             .bind(uri)
             .bind(origin)
-            .bind(new.fetched_at)
+            .bind(fetched_at)
             .execute(&mut *tx)
             .await?;
             let done = sqlx::query(
@@ -94,19 +98,19 @@ impl Store {
                  where client.origin = $16 and client.deleted_at is null and client.disabled_at is null
                    and not exists (select 1 from client_document d where d.client_id = $1 and d.fetched_at > $11)",
             )
-            .bind(new.id)
-            .bind(&new.metadata.name)
-            .bind(&new.metadata.uri)
-            .bind(&new.metadata.software_id)
-            .bind(&new.metadata.software_version)
-            .bind(&new.metadata.application_type)
+            .bind(&id)
+            .bind(&metadata.name)
+            .bind(&metadata.uri)
+            .bind(&metadata.software_id)
+            .bind(&metadata.software_version)
+            .bind(&metadata.application_type)
             .bind(&uris)
             .bind(&methods)
             .bind(&grants)
-            .bind(new.metadata.scope.to_string())
-            .bind(new.fetched_at)
-            .bind(&new.metadata.tos_uri)
-            .bind(&new.metadata.policy_uri)
+            .bind(metadata.scope.to_string())
+            .bind(fetched_at)
+            .bind(&metadata.tos_uri)
+            .bind(&metadata.policy_uri)
             .bind(inline)
             .bind(uri)
             .bind(origin)
@@ -119,23 +123,22 @@ impl Store {
                      on conflict (client_id) do update set body = excluded.body, source = excluded.source,
                          fetched_at = excluded.fetched_at, fresh_until = excluded.fresh_until",
                 )
-                .bind(new.id)
-                .bind(new.body)
-                .bind(new.source)
-                .bind(new.fetched_at)
-                .bind(new.fresh_until)
+                .bind(&id)
+                .bind(&body)
+                .bind(&source)
+                .bind(fetched_at)
+                .bind(fresh_until)
                 .execute(&mut *tx)
                 .await?;
                 // Keys of an address that is not the client's any more prove nothing.
                 sqlx::query("delete from client_keys where client_id = $1 and uri <> coalesce($2, '')")
-                    .bind(new.id)
+                    .bind(&id)
                     .bind(uri)
                     .execute(&mut *tx)
                     .await?;
             }
             done.rows_affected() == 1
-        });
-        Ok(done)
+        })
     }
 
     /// The document that was last read for this client.
@@ -146,12 +149,11 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(None);
         }
-        Ok(read!(self, |db| {
-            sqlx::query_as("select body, source, fetched_at, fresh_until from client_document where client_id = $1")
-                .bind(id)
-                .fetch_optional(db)
-                .await
-        })?)
+        Ok(read!(
+            self,
+            sql("select body, source, fetched_at, fresh_until from client_document where client_id = $1").bind(id),
+            fetch_optional
+        )?)
     }
 
     /// The keys that were last fetched for this client from this address.
@@ -159,13 +161,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn find_keys(&self, id: &ClientId, uri: &str) -> Result<Option<StoredKeys>, StoreError> {
-        Ok(read!(self, |db| {
-            sqlx::query_as("select jwks, fetched_at from client_keys where client_id = $1 and uri = $2")
-                .bind(id)
-                .bind(uri)
-                .fetch_optional(db)
-                .await
-        })?)
+        Ok(read!(
+            self,
+            sql("select jwks, fetched_at from client_keys where client_id = $1 and uri = $2").bind(id).bind(uri),
+            fetch_optional
+        )?)
     }
 
     /// Remembers keys that were fetched for this client. Older ones never replace newer ones.
@@ -173,21 +173,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn put_keys(&self, id: &ClientId, uri: &str, jwks: &str, now: Timestamp) -> Result<(), StoreError> {
-        write!(self, |db| {
-            sqlx::query(
-                "insert into client_keys (client_id, uri, jwks, fetched_at) values ($1, $2, $3, $4)
+        write!(
+            self,
+            sql("insert into client_keys (client_id, uri, jwks, fetched_at) values ($1, $2, $3, $4)
                  on conflict (client_id) do update set uri = excluded.uri, jwks = excluded.jwks,
                      fetched_at = excluded.fetched_at
-                 where client_keys.fetched_at <= excluded.fetched_at",
-            )
+                 where client_keys.fetched_at <= excluded.fetched_at",)
             .bind(id)
             .bind(uri)
             .bind(jwks)
-            .bind(now)
-            .execute(db)
-            .await
-            .map(drop)
-        })?;
+            .bind(now),
+            execute
+        )?;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `token_grant` and `refresh_token`.
 
 use super::client::{Row as ClientRow, client_columns};
+use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::grant::{Grant, RefreshToken, Rotation};
 use crate::model::id::{ClientId, GrantId, UserId};
@@ -75,16 +76,18 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_refresh_token(&self, hash: &SecretHash) -> Result<Option<RefreshToken>, StoreError> {
-        let row: Option<RefreshRow> = read!(self, |db| sqlx::query_as(concat!(
+        let row: Option<RefreshRow> = read!(
+            self,
+            sql(concat!(
             "select g.id as grant_id, g.user_id, g.client_id, g.scope as grant_scope, g.resource, g.authenticated_at,
                     g.expires_at as grant_expires_at, r.expires_at, r.used_at, ",
             client_columns!(),
             " from refresh_token r join token_grant g on g.id = r.grant_id join client c on c.id = g.client_id
               where r.token_hash = $1"
         ))
-        .bind(hash)
-        .fetch_optional(db)
-        .await)?;
+            .bind(hash),
+            fetch_optional
+        )?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(RefreshToken {
             grant: Grant {
@@ -109,7 +112,9 @@ impl Store {
     /// # Errors
     /// When the database fails: then nothing has changed, and the client may try again (T-26).
     pub async fn rotate_refresh_token(&self, rotate: &Rotate<'_>) -> Result<Rotation, StoreError> {
-        let outcome = transact!(self, |tx| {
+        let Rotate { new_expires_at, grace_began_at, grace_uses, now, .. } = *rotate;
+        let (old, new) = (rotate.old.clone(), rotate.new.clone());
+        transact!(self, |tx| {
             let rotated: Option<(GrantId,)> = sqlx::query_as(
                 "update refresh_token set used_at = $2
                  where token_hash = $1 and used_at is null and expires_at > $2 and exists
@@ -117,8 +122,8 @@ impl Store {
                       where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $2)
                  returning grant_id",
             )
-            .bind(rotate.old)
-            .bind(rotate.now)
+            .bind(&old)
+            .bind(now)
             .fetch_optional(&mut *tx)
             .await?;
             if let Some((grant_id,)) = rotated {
@@ -126,10 +131,10 @@ impl Store {
                     "insert into refresh_token (token_hash, grant_id, issued_at, expires_at, repeats)
                      values ($1, $2, $3, $4, 0)",
                 )
-                .bind(rotate.new)
+                .bind(&new)
                 .bind(&grant_id)
-                .bind(rotate.now)
-                .bind(rotate.new_expires_at)
+                .bind(now)
+                .bind(new_expires_at)
                 .execute(&mut *tx)
                 .await?;
                 Rotation::Rotated
@@ -140,10 +145,10 @@ impl Store {
                          (select 1 from token_grant g
                           where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $4)",
                 )
-                .bind(rotate.old)
-                .bind(rotate.grace_began_at)
-                .bind(rotate.grace_uses)
-                .bind(rotate.now)
+                .bind(&old)
+                .bind(grace_began_at)
+                .bind(grace_uses)
+                .bind(now)
                 .execute(&mut *tx)
                 .await?;
                 if repeated.rows_affected() == 1 {
@@ -154,15 +159,14 @@ impl Store {
                          where revoked_at is null and id in
                          (select grant_id from refresh_token where token_hash = $1 and used_at is not null)",
                     )
-                    .bind(rotate.old)
-                    .bind(rotate.now)
+                    .bind(&old)
+                    .bind(now)
                     .execute(&mut *tx)
                     .await?;
                     if revoked.rows_affected() == 1 { Rotation::Replayed } else { Rotation::Unknown }
                 }
             }
-        });
-        Ok(outcome)
+        })
     }
 
     /// Ends a grant with all its tokens; tells whether it was still alive.
@@ -170,15 +174,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revoke_grant(&self, id: &GrantId, because: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let done = write!(self, |db| sqlx::query(
-            "update token_grant set revoked_at = $2, revoked_because = $3 where id = $1 and revoked_at is null"
-        )
-        .bind(id)
-        .bind(now)
-        .bind(because)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
+        let done = write!(
+            self,
+            sql("update token_grant set revoked_at = $2, revoked_because = $3 where id = $1 and revoked_at is null")
+                .bind(id)
+                .bind(now)
+                .bind(because),
+            execute
+        )?;
         Ok(done == 1)
     }
 
@@ -190,13 +193,14 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let done = transact!(self, |tx| {
+        let (user, id) = (user.clone(), id.clone());
+        transact!(self, |tx| {
             let done = sqlx::query(
                 "update token_grant set revoked_at = $3, revoked_because = 'disconnected by the user'
                  where id = $1 and user_id = $2 and revoked_at is null",
             )
-            .bind(id)
-            .bind(user)
+            .bind(&id)
+            .bind(&user)
             .bind(now)
             .execute(&mut *tx)
             .await?;
@@ -204,13 +208,12 @@ impl Store {
                 "delete from consent where user_id = $2 and client_id in
                  (select client_id from token_grant where id = $1 and user_id = $2)",
             )
-            .bind(id)
-            .bind(user)
+            .bind(&id)
+            .bind(&user)
             .execute(&mut *tx)
             .await?;
             done.rows_affected() == 1
-        });
-        Ok(done)
+        })
     }
 
     /// A user's live connections, newest first.
@@ -218,17 +221,17 @@ impl Store {
     /// # Errors
     /// When the database fails or a row can't be read.
     pub async fn connections(&self, user: &UserId, now: Timestamp) -> Result<Vec<Connection>, StoreError> {
-        let rows: Vec<ConnectionRow> = read!(self, |db| sqlx::query_as(
-            "select g.id, c.name as client_name, g.redirect_uri, g.scope, g.created_at,
+        let rows: Vec<ConnectionRow> = read!(
+            self,
+            sql("select g.id, c.name as client_name, g.redirect_uri, g.scope, g.created_at,
                     (select max(r.issued_at) from refresh_token r where r.grant_id = g.id) as refreshed_at
              from token_grant g join client c on c.id = g.client_id
              where g.user_id = $1 and g.revoked_at is null and g.expires_at > $2
-             order by g.created_at desc limit 200"
-        )
-        .bind(user)
-        .bind(now)
-        .fetch_all(db)
-        .await)?;
+             order by g.created_at desc limit 200")
+            .bind(user)
+            .bind(now),
+            fetch_all
+        )?;
         rows.into_iter()
             .map(|row| {
                 Ok(Connection {
@@ -248,12 +251,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn revoked_grants(&self, since: Timestamp) -> Result<Vec<GrantId>, StoreError> {
-        let rows: Vec<(GrantId,)> = read!(self, |db| sqlx::query_as(
-            "select id from token_grant where revoked_at is not null and revoked_at >= $1"
-        )
-        .bind(since)
-        .fetch_all(db)
-        .await)?;
+        let rows: Vec<(GrantId,)> = read!(
+            self,
+            sql("select id from token_grant where revoked_at is not null and revoked_at >= $1").bind(since),
+            fetch_all
+        )?;
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 }

@@ -1,12 +1,13 @@
 //! `signing_key`: the sealed signing keys.
 
+use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::key::StoredKey;
 use crate::model::time::Timestamp;
 
 macro_rules! insert_key {
-    ($db:expr, $key:expr) => {
-        sqlx::query(
+    ($query:path, $key:expr) => {
+        $query(
             "insert into signing_key (kid, generation, algorithm, sealed, created_at, active_at)
              values ($1, $2, $3, $4, $5, $6) on conflict (generation) do nothing",
         )
@@ -16,8 +17,6 @@ macro_rules! insert_key {
         .bind(&$key.sealed)
         .bind($key.created_at)
         .bind($key.active_at)
-        .execute($db)
-        .await
     };
 }
 
@@ -27,11 +26,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn signing_keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        Ok(read!(self, |db| sqlx::query_as(
-            "select kid, generation, algorithm, sealed, created_at, active_at from signing_key order by generation"
-        )
-        .fetch_all(db)
-        .await)?)
+        Ok(read!(
+            self,
+            sql(
+                "select kid, generation, algorithm, sealed, created_at, active_at from signing_key order by generation"
+            ),
+            fetch_all
+        )?)
     }
 
     /// Adds a key unless another replica has added one of the same generation first; tells whether it did.
@@ -39,7 +40,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_signing_key(&self, key: &StoredKey) -> Result<bool, StoreError> {
-        let done = write!(self, |db| insert_key!(db, key).map(|done| done.rows_affected()))?;
+        let done = write!(self, insert_key!(sql, key), execute)?;
         Ok(done == 1)
     }
 
@@ -49,13 +50,17 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn replace_signing_keys(&self, key: &StoredKey) -> Result<bool, StoreError> {
+        let key = key.clone();
         transact!(self, |tx| {
-            sqlx::query("delete from signing_key where generation < $1").bind(key.generation).execute(&mut *tx).await?;
-            if insert_key!(&mut *tx, key)?.rows_affected() == 0 {
-                return Ok(false);
+            let inserted = insert_key!(sqlx::query, key).execute(&mut *tx).await?.rows_affected() == 1;
+            if inserted {
+                sqlx::query("delete from signing_key where generation < $1")
+                    .bind(key.generation)
+                    .execute(&mut *tx)
+                    .await?;
             }
-        });
-        Ok(true)
+            inserted
+        })
     }
 
     /// Deletes the keys whose successor has been signing since before `successor_active_before`: no token that
@@ -64,13 +69,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn sweep_signing_keys(&self, successor_active_before: Timestamp) -> Result<u64, StoreError> {
-        Ok(write!(self, |db| sqlx::query(
-            "delete from signing_key where generation <
-             (select max(newer.generation) from signing_key newer where newer.active_at < $1)"
-        )
-        .bind(successor_active_before)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?)
+        Ok(write!(
+            self,
+            sql("delete from signing_key where generation <
+             (select max(newer.generation) from signing_key newer where newer.active_at < $1)")
+            .bind(successor_active_before),
+            execute
+        )?)
     }
 }

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::statement::sql;
 use super::{Store, StoreError, read, storable, write};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
@@ -22,19 +23,18 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let done = write!(self, |db| sqlx::query(
-            "insert into client_logo (client_id, media_type, body, updated_at)
+        let done = write!(
+            self,
+            sql("insert into client_logo (client_id, media_type, body, updated_at)
              select id, $2, $3, $4 from client where id = $1 and origin = 'managed' and deleted_at is null
              on conflict (client_id) do update set media_type = excluded.media_type, body = excluded.body,
-                 updated_at = excluded.updated_at"
-        )
-        .bind(id)
-        .bind(media_type)
-        .bind(STANDARD.encode(bytes))
-        .bind(now)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
+                 updated_at = excluded.updated_at")
+            .bind(id)
+            .bind(media_type)
+            .bind(STANDARD.encode(bytes))
+            .bind(now),
+            execute
+        )?;
         Ok(done == 1)
     }
 
@@ -47,10 +47,7 @@ impl Store {
             return Ok(None);
         }
         let row: Option<(String, String)> =
-            read!(self, |db| sqlx::query_as("select media_type, body from client_logo where client_id = $1")
-                .bind(id)
-                .fetch_optional(db)
-                .await)?;
+            read!(self, sql("select media_type, body from client_logo where client_id = $1").bind(id), fetch_optional)?;
         row.map(|(media_type, body)| {
             let bytes = STANDARD.decode(body).map_err(|error| StoreError::corrupt("logo", error))?;
             Ok((media_type, bytes))
@@ -64,10 +61,7 @@ impl Store {
     /// When the database fails.
     pub async fn logo_set_at(&self, id: &ClientId) -> Result<Option<Timestamp>, StoreError> {
         let row: Option<(Timestamp,)> =
-            read!(self, |db| sqlx::query_as("select updated_at from client_logo where client_id = $1")
-                .bind(id)
-                .fetch_optional(db)
-                .await)?;
+            read!(self, sql("select updated_at from client_logo where client_id = $1").bind(id), fetch_optional)?;
         Ok(row.map(|(at,)| at))
     }
 
@@ -79,11 +73,7 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let done = write!(self, |db| sqlx::query("delete from client_logo where client_id = $1")
-            .bind(id)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let done = write!(self, sql("delete from client_logo where client_id = $1").bind(id), execute)?;
         Ok(done == 1)
     }
 }

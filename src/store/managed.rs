@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::client::{Row, client_columns, inline_keys, keys_uri, list, methods};
+use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::id::ClientId;
@@ -93,8 +94,7 @@ impl Store {
     /// When the database fails.
     pub async fn insert_managed_client(&self, new: &NewManaged<'_>) -> Result<bool, StoreError> {
         let Properties { metadata, description, terms } = new.properties;
-        let done = write!(self, |db| {
-            sqlx::query(
+        let done = write!(self, sql(
             "insert into client (id, name, uri, redirect_uris, auth_method, grant_types, scope, secret_hash, shared,
                  registered_at, origin, description, tos_uri, policy_uri, jwks, jwks_uri, allowed_scope, access_ttl,
                  refresh_idle_ttl, refresh_absolute_ttl, first_party)
@@ -120,11 +120,7 @@ impl Store {
         .bind(seconds(terms.access_ttl))
         .bind(seconds(terms.refresh_idle_ttl))
         .bind(seconds(terms.refresh_absolute_ttl))
-        .bind(terms.first_party)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected())
-        })?;
+        .bind(terms.first_party), execute)?;
         Ok(done == 1)
     }
 
@@ -135,29 +131,33 @@ impl Store {
     pub async fn clients(&self, origin: Option<ClientOrigin>, page: &Page) -> Result<Vec<Client>, StoreError> {
         let (before, before_id) = page.start();
         let rows: Vec<Row> = match origin {
-            None => read!(self, |db| sqlx::query_as(concat!(
-                "select ",
-                client_columns!(),
-                " from client c where (c.registered_at, c.id) < ($1, $2) and c.deleted_at is null
+            None => read!(
+                self,
+                sql(concat!(
+                    "select ",
+                    client_columns!(),
+                    " from client c where (c.registered_at, c.id) < ($1, $2) and c.deleted_at is null
                   order by c.registered_at desc, c.id desc limit $3"
-            ))
-            .bind(before)
-            .bind(before_id)
-            .bind(page.limit)
-            .fetch_all(db)
-            .await)?,
-            Some(origin) => read!(self, |db| sqlx::query_as(concat!(
-                "select ",
-                client_columns!(),
-                " from client c where c.origin = $4 and (c.registered_at, c.id) < ($1, $2) and c.deleted_at is null
+                ))
+                .bind(before)
+                .bind(before_id)
+                .bind(page.limit),
+                fetch_all
+            )?,
+            Some(origin) => read!(
+                self,
+                sql(concat!(
+                    "select ",
+                    client_columns!(),
+                    " from client c where c.origin = $4 and (c.registered_at, c.id) < ($1, $2) and c.deleted_at is null
                   order by c.registered_at desc, c.id desc limit $3"
-            ))
-            .bind(before)
-            .bind(before_id)
-            .bind(page.limit)
-            .bind(origin.as_str())
-            .fetch_all(db)
-            .await)?,
+                ))
+                .bind(before)
+                .bind(before_id)
+                .bind(page.limit)
+                .bind(origin.as_str()),
+                fetch_all
+            )?,
         };
         rows.into_iter().map(Client::try_from).collect()
     }
@@ -170,14 +170,16 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(None);
         }
-        let row: Option<RevisedRow> = read!(self, |db| sqlx::query_as(concat!(
-            "select c.revision, ",
-            client_columns!(),
-            " from client c where c.id = $1 and c.deleted_at is null"
-        ))
-        .bind(id)
-        .fetch_optional(db)
-        .await)?;
+        let row: Option<RevisedRow> = read!(
+            self,
+            sql(concat!(
+                "select c.revision, ",
+                client_columns!(),
+                " from client c where c.id = $1 and c.deleted_at is null"
+            ))
+            .bind(id),
+            fetch_optional
+        )?;
         row.map(|row| Ok((row.client.try_into()?, row.revision))).transpose()
     }
 
@@ -194,8 +196,9 @@ impl Store {
         secret_hash: Option<&SecretHash>,
         ask_again: bool,
     ) -> Result<bool, StoreError> {
-        let Properties { metadata, description, terms } = properties;
-        let edited = transact!(self, |tx| {
+        let (id, secret_hash) = (id.clone(), secret_hash.cloned());
+        let Properties { metadata, description, terms } = properties.clone();
+        transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, name = $3, uri = $4, redirect_uris = $5, auth_method = $6,
                      grant_types = $7, scope = $8, secret_hash = $9, description = $10, tos_uri = $11,
@@ -203,20 +206,20 @@ impl Store {
                      refresh_idle_ttl = $17, refresh_absolute_ttl = $18, first_party = $19
                  where id = $1 and revision = $2 and origin = 'managed' and deleted_at is null",
             )
-            .bind(id)
+            .bind(&id)
             .bind(revision)
             .bind(&metadata.name)
             .bind(&metadata.uri)
             .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
-            .bind(methods(metadata))
+            .bind(methods(&metadata))
             .bind(list(metadata.grant_types.iter()))
             .bind(metadata.scope.to_string())
-            .bind(secret_hash)
-            .bind(description)
+            .bind(&secret_hash)
+            .bind(&description)
             .bind(&metadata.tos_uri)
             .bind(&metadata.policy_uri)
-            .bind(inline_keys(metadata))
-            .bind(keys_uri(metadata))
+            .bind(inline_keys(&metadata))
+            .bind(keys_uri(&metadata))
             .bind(terms.allowed_scope.as_ref().map(ToString::to_string))
             .bind(seconds(terms.access_ttl))
             .bind(seconds(terms.refresh_idle_ttl))
@@ -229,23 +232,22 @@ impl Store {
                     "update client set old_secret_hash = null, old_secret_expires_at = null
                      where id = $1 and secret_hash is null",
                 )
-                .bind(id)
+                .bind(&id)
                 .execute(&mut *tx)
                 .await?;
                 if ask_again {
-                    ask_again!(tx, id);
+                    ask_again!(tx, &id);
                     sqlx::query(
                         "delete from client_keys where client_id = $1 and uri not in
                          (select jwks_uri from client where id = $1 and jwks_uri is not null)",
                     )
-                    .bind(id)
+                    .bind(&id)
                     .execute(&mut *tx)
                     .await?;
                 }
             }
             done.rows_affected() == 1
-        });
-        Ok(edited)
+        })
     }
 
     /// Changes what an administrator decides about a client that speaks for itself: the ceiling, the lifetimes and
@@ -260,16 +262,17 @@ impl Store {
         properties: &Properties,
         ask_again: bool,
     ) -> Result<bool, StoreError> {
-        let Properties { description, terms, .. } = properties;
-        let edited = transact!(self, |tx| {
+        let id = id.clone();
+        let Properties { description, terms, .. } = properties.clone();
+        transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, description = $3, allowed_scope = $4, access_ttl = $5,
                      refresh_idle_ttl = $6, refresh_absolute_ttl = $7
                  where id = $1 and revision = $2 and origin <> 'managed' and deleted_at is null",
             )
-            .bind(id)
+            .bind(&id)
             .bind(revision)
-            .bind(description)
+            .bind(&description)
             .bind(terms.allowed_scope.as_ref().map(ToString::to_string))
             .bind(seconds(terms.access_ttl))
             .bind(seconds(terms.refresh_idle_ttl))
@@ -277,11 +280,10 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 && ask_again {
-                ask_again!(tx, id);
+                ask_again!(tx, &id);
             }
             done.rows_affected() == 1
-        });
-        Ok(edited)
+        })
     }
 
     /// Puts a new secret in the place of `present`; tells whether it did: not if somebody else did meanwhile. The one
@@ -296,19 +298,20 @@ impl Store {
         new: &SecretHash,
         old_until: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        let done = write!(self, |db| sqlx::query(
-            // What stands right of the equals signs are the values from before.
-            "update client set revision = revision + 1, secret_hash = $2, old_secret_expires_at = $3,
+        let done = write!(
+            self,
+            sql(
+                // What stands right of the equals signs are the values from before.
+                "update client set revision = revision + 1, secret_hash = $2, old_secret_expires_at = $3,
                  old_secret_hash = case when cast($3 as bigint) is null then null else secret_hash end
              where id = $1 and origin = 'managed' and secret_hash = $4 and deleted_at is null"
-        )
-        .bind(id)
-        .bind(new)
-        .bind(old_until)
-        .bind(present)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
+            )
+            .bind(id)
+            .bind(new)
+            .bind(old_until)
+            .bind(present),
+            execute
+        )?;
         Ok(done == 1)
     }
 
@@ -317,14 +320,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_old_client_secret(&self, id: &ClientId) -> Result<bool, StoreError> {
-        let done = write!(self, |db| sqlx::query(
-            "update client set revision = revision + 1, old_secret_hash = null, old_secret_expires_at = null
-             where id = $1 and old_secret_hash is not null and deleted_at is null"
-        )
-        .bind(id)
-        .execute(db)
-        .await
-        .map(|done| done.rows_affected()))?;
+        let done = write!(
+            self,
+            sql("update client set revision = revision + 1, old_secret_hash = null, old_secret_expires_at = null
+             where id = $1 and old_secret_hash is not null and deleted_at is null")
+            .bind(id),
+            execute
+        )?;
         Ok(done == 1)
     }
 
@@ -337,20 +339,22 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let found = transact!(self, |tx| {
+        let own = id.clone();
+        let found: Result<bool, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, disabled_at = coalesce(disabled_at, $2)
                  where id = $1 and deleted_at is null",
             )
-            .bind(id)
+            .bind(&own)
             .bind(now)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
-                end_client!(tx, id, now, "client disabled");
+                end_client!(tx, &own, now, "client disabled");
             }
             done.rows_affected() == 1
         });
+        let found = found?;
         if found {
             self.end_late_grants(id, now, "client disabled").await?;
         }
@@ -360,15 +364,12 @@ impl Store {
     /// PostgreSQL lets a redemption that began before the client was stopped commit after it: its grant is ended
     /// here, now that nothing can begin any more.
     async fn end_late_grants(&self, id: &ClientId, now: Timestamp, because: &str) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query(
+        write!(self, sql(
             "update token_grant set revoked_at = $2, revoked_because = $3 where client_id = $1 and revoked_at is null"
         )
         .bind(id)
         .bind(now)
-        .bind(because)
-        .execute(db)
-        .await
-        .map(drop))?;
+        .bind(because), execute)?;
         Ok(())
     }
 
@@ -380,20 +381,20 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let enabled = transact!(self, |tx| {
+        let id = id.clone();
+        transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, disabled_at = null
                  where id = $1 and disabled_at is not null and deleted_at is null",
             )
-            .bind(id)
+            .bind(&id)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
-                end_client!(tx, id, now, "client disabled");
+                end_client!(tx, &id, now, "client disabled");
             }
             done.rows_affected() == 1
-        });
-        Ok(enabled)
+        })
     }
 
     /// Deletes a client of any origin; tells whether there was one. The row stays as a tombstone, so that its id is
@@ -405,23 +406,28 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let deleted = transact!(self, |tx| {
+        let own = id.clone();
+        let deleted: Result<bool, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, deleted_at = $2, fingerprint = null, secret_hash = null,
                      old_secret_hash = null, old_secret_expires_at = null
                  where id = $1 and deleted_at is null",
             )
-            .bind(id)
+            .bind(&own)
             .bind(now)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
-                sqlx::query("delete from client_registration where client_id = $1").bind(id).execute(&mut *tx).await?;
-                sqlx::query("delete from client_logo where client_id = $1").bind(id).execute(&mut *tx).await?;
-                end_client!(tx, id, now, "client deleted");
+                sqlx::query("delete from client_registration where client_id = $1")
+                    .bind(&own)
+                    .execute(&mut *tx)
+                    .await?;
+                sqlx::query("delete from client_logo where client_id = $1").bind(&own).execute(&mut *tx).await?;
+                end_client!(tx, &own, now, "client deleted");
             }
             done.rows_affected() == 1
         });
+        let deleted = deleted?;
         if deleted {
             self.end_late_grants(id, now, "client deleted").await?;
         }

@@ -3,6 +3,8 @@
 //! One SQL text serves SQLite and PostgreSQL: `$N` placeholders, portable columns, no `now()`, no `FOR UPDATE`.
 //! A verb is one statement or one transaction and decides single uses by a guarded write, never by an earlier
 //! read. No connection, transaction or row type leaves this module.
+//!
+//! A verb is carried out by `engine`, in a task of its own: no client can cut it short.
 
 mod api_token;
 mod assertion;
@@ -13,11 +15,14 @@ mod code;
 mod connect;
 mod connection;
 mod document;
+mod engine;
+mod fault;
 mod grant;
 mod key;
 mod logo;
 mod managed;
 mod session;
+mod statement;
 mod sweep;
 mod throttle;
 mod user;
@@ -34,7 +39,11 @@ pub use grant::{Connection, Rotate};
 pub use managed::{NewManaged, Page};
 pub use user::{AccountError, NewUser};
 
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Postgres, Sqlite};
+
+use engine::Lane;
+pub use fault::StoreError;
+use statement::sql;
 
 /// The store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,76 +56,77 @@ enum Pool {
     /// One connection writes, several read: SQLite has one writer at a time anyway, and a queue in front of it
     /// is fairer and quicker than its lock.
     Sqlite {
-        write: SqlitePool,
-        read: SqlitePool,
+        write: Lane<Sqlite>,
+        read: Lane<Sqlite>,
     },
-    Postgres(PgPool),
+    Postgres(Lane<Postgres>),
 }
 
-/// Our trouble, never the client's.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database can't be reached, is busy beyond the time-out, or failed.
-    #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
-    /// A row holds what this version can't read.
-    #[error("a stored {what} can't be read: {why}")]
-    Corrupt {
-        /// Which kind of row.
-        what: &'static str,
-        /// What is wrong with it; no secret.
-        why: String,
-    },
-}
-
-impl StoreError {
-    fn corrupt(what: &'static str, why: impl std::fmt::Display) -> Self {
-        Self::Corrupt { what, why: why.to_string() }
-    }
-}
-
-/// Runs a query on a connection that reads.
+/// Runs one statement on a connection that reads. Its values are taken before it leaves the request's task.
 macro_rules! read {
-    ($store:expr, |$db:ident| $body:expr) => {
+    ($store:expr, $statement:expr, $fetch:ident) => {
         match &$store.pool {
-            crate::store::Pool::Sqlite { read: $db, .. } => $body,
-            crate::store::Pool::Postgres($db) => $body,
+            crate::store::Pool::Sqlite { read, .. } => crate::store::lone!(read, sqlx::Sqlite, $statement, $fetch),
+            crate::store::Pool::Postgres(lane) => crate::store::lone!(lane, sqlx::Postgres, $statement, $fetch),
         }
     };
 }
 
-/// Runs one statement on a connection that writes.
+/// Runs one statement on a connection that writes; `execute` gives the number of rows that it touched.
 macro_rules! write {
-    ($store:expr, |$db:ident| $body:expr) => {
+    ($store:expr, $statement:expr, $fetch:ident) => {
         match &$store.pool {
-            crate::store::Pool::Sqlite { write: $db, .. } => $body,
-            crate::store::Pool::Postgres($db) => $body,
+            crate::store::Pool::Sqlite { write, .. } => crate::store::lone!(write, sqlx::Sqlite, $statement, $fetch),
+            crate::store::Pool::Postgres(lane) => crate::store::lone!(lane, sqlx::Postgres, $statement, $fetch),
         }
     };
 }
 
-/// Runs a block in one transaction and commits it. `?` inside the block leaves the function and rolls back.
-/// SQLite takes its write lock at once (`BEGIN IMMEDIATE`): a lock taken later can't wait, it can only fail.
+/// One statement as a job of its own.
+macro_rules! lone {
+    ($lane:expr, $database:ty, $statement:expr, $fetch:ident) => {{
+        let statement: crate::store::statement::Statement<$database> = $statement;
+        $lane
+            .run(crate::store::engine::Patience::Request, move |connection| Box::pin(statement.$fetch(connection)))
+            .await
+    }};
+}
+
+/// Runs a block in one transaction and commits it. The block is a job that outlives the request, so it owns what it
+/// needs; `?` and `return Err(…)` end the block and roll back. With `long`, it may touch any number of rows.
 macro_rules! transact {
     ($store:expr, |$tx:ident| $body:block) => {
+        crate::store::transact!($store, Request, |$tx| $body)
+    };
+    ($store:expr, long, |$tx:ident| $body:block) => {
+        crate::store::transact!($store, Long, |$tx| $body)
+    };
+    ($store:expr, $patience:ident, |$tx:ident| $body:block) => {
         match &$store.pool {
             crate::store::Pool::Sqlite { write, .. } => {
-                let mut $tx = write.begin_with("BEGIN IMMEDIATE").await?;
-                let outcome = $body;
-                $tx.commit().await?;
-                outcome
+                write
+                    .transact(crate::store::engine::Patience::$patience, move |$tx| {
+                        Box::pin(async move {
+                            let outcome = $body;
+                            Ok(outcome)
+                        })
+                    })
+                    .await
             }
-            crate::store::Pool::Postgres(pool) => {
-                let mut $tx = pool.begin().await?;
-                let outcome = $body;
-                $tx.commit().await?;
-                outcome
+            crate::store::Pool::Postgres(lane) => {
+                lane.transact(crate::store::engine::Patience::$patience, move |$tx| {
+                    Box::pin(async move {
+                        let outcome = $body;
+                        Ok(outcome)
+                    })
+                })
+                .await
             }
         }
     };
 }
 
-pub(crate) use {read, transact, write};
+pub(crate) use {lone, read, transact, write};
 
 /// Whether a text that a stranger chose can be the key of a row. PostgreSQL's `text` holds no NUL and fails the
 /// statement, which would look like an outage; there is no row with such a key.
@@ -125,12 +135,12 @@ fn storable(key: &str) -> bool {
 }
 
 impl Store {
-    /// Whether the database answers: what readiness tells.
+    /// Whether the database answers.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        read!(self, |db| sqlx::query("select 1").execute(db).await.map(drop))?;
+        let _: (i64,) = read!(self, sql("select cast(1 as bigint)"), fetch_one)?;
         Ok(())
     }
 
@@ -143,14 +153,14 @@ impl Store {
         }
     }
 
-    /// Closes all connections; SQLite's log is folded into its file.
+    /// Waits for the work under way and closes all connections; SQLite's log is folded into its file.
     pub async fn close(&self) {
         match &self.pool {
             Pool::Sqlite { write, read } => {
                 read.close().await;
                 write.close().await;
             }
-            Pool::Postgres(pool) => pool.close().await,
+            Pool::Postgres(lane) => lane.close().await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `session`: signed-in browsers.
 
+use super::statement::sql;
 use super::{Store, StoreError, read, write};
 use crate::model::id::UserId;
 use crate::model::secret::SecretHash;
@@ -25,16 +26,15 @@ impl Store {
         authenticated_at: Timestamp,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query(
-            "insert into session (token_hash, user_id, authenticated_at, expires_at) values ($1, $2, $3, $4)"
-        )
-        .bind(session)
-        .bind(user)
-        .bind(authenticated_at)
-        .bind(expires_at)
-        .execute(db)
-        .await
-        .map(drop))?;
+        write!(
+            self,
+            sql("insert into session (token_hash, user_id, authenticated_at, expires_at) values ($1, $2, $3, $4)")
+                .bind(session)
+                .bind(user)
+                .bind(authenticated_at)
+                .bind(expires_at),
+            execute
+        )?;
         Ok(())
     }
 
@@ -43,16 +43,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn find_session(&self, session: &SecretHash, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        let row: Option<Row> = read!(self, |db| sqlx::query_as(
-            "select u.id, u.username, u.display_name, u.password_hash, u.role, u.created_at, u.disabled_at,
+        let row: Option<Row> = read!(
+            self,
+            sql("select u.id, u.username, u.display_name, u.password_hash, u.role, u.created_at, u.disabled_at,
                     s.authenticated_at
              from session s join user_account u on u.id = s.user_id
-             where s.token_hash = $1 and s.expires_at > $2 and u.disabled_at is null"
-        )
-        .bind(session)
-        .bind(now)
-        .fetch_optional(db)
-        .await)?;
+             where s.token_hash = $1 and s.expires_at > $2 and u.disabled_at is null")
+            .bind(session)
+            .bind(now),
+            fetch_optional
+        )?;
         Ok(row.map(|row| Session { user: row.user, authenticated_at: row.authenticated_at }))
     }
 
@@ -61,11 +61,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn delete_session(&self, session: &SecretHash) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query("delete from session where token_hash = $1")
-            .bind(session)
-            .execute(db)
-            .await
-            .map(drop))?;
+        write!(self, sql("delete from session where token_hash = $1").bind(session), execute)?;
         Ok(())
     }
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use super::statement::sql;
 use super::{Store, StoreError, write};
 use crate::model::time::Timestamp;
 
 macro_rules! delete {
     ($store:expr, $sql:literal, $before:expr) => {
-        write!($store, |db| sqlx::query($sql).bind($before).execute(db).await.map(|done| done.rows_affected()))?
+        write!($store, sql($sql).bind($before), execute)?
     };
 }
 

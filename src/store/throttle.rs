@@ -1,5 +1,6 @@
 //! `sign_in_failure`: counts of wrong passwords, shared by all replicas.
 
+use super::statement::sql;
 use super::{Store, StoreError, read, write};
 use crate::model::time::Timestamp;
 
@@ -15,19 +16,19 @@ impl Store {
         now: Timestamp,
         window_ends_at: Timestamp,
     ) -> Result<i64, StoreError> {
-        let (failures,): (i64,) = write!(self, |db| sqlx::query_as(
-            "insert into sign_in_failure (subject, failures, window_ends_at) values ($1, 1, $3)
+        let (failures,): (i64,) = write!(
+            self,
+            sql("insert into sign_in_failure (subject, failures, window_ends_at) values ($1, 1, $3)
              on conflict (subject) do update set
                  failures = case when sign_in_failure.window_ends_at <= $2 then 1 else sign_in_failure.failures + 1 end,
                  window_ends_at = case when sign_in_failure.window_ends_at <= $2 then $3
                                        else sign_in_failure.window_ends_at end
-             returning failures"
-        )
-        .bind(subject)
-        .bind(now)
-        .bind(window_ends_at)
-        .fetch_one(db)
-        .await)?;
+             returning failures")
+            .bind(subject)
+            .bind(now)
+            .bind(window_ends_at),
+            fetch_one
+        )?;
         Ok(failures)
     }
 
@@ -36,13 +37,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn take_back_sign_in_failure(&self, subject: &str) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query(
-            "update sign_in_failure set failures = failures - 1 where subject = $1 and failures > 0"
-        )
-        .bind(subject)
-        .execute(db)
-        .await
-        .map(drop))?;
+        write!(
+            self,
+            sql("update sign_in_failure set failures = failures - 1 where subject = $1 and failures > 0").bind(subject),
+            execute
+        )?;
         Ok(())
     }
 
@@ -55,13 +54,13 @@ impl Store {
         subject: &str,
         now: Timestamp,
     ) -> Result<Option<(i64, Timestamp)>, StoreError> {
-        Ok(read!(self, |db| sqlx::query_as(
-            "select failures, window_ends_at from sign_in_failure where subject = $1 and window_ends_at > $2"
-        )
-        .bind(subject)
-        .bind(now)
-        .fetch_optional(db)
-        .await)?)
+        Ok(read!(
+            self,
+            sql("select failures, window_ends_at from sign_in_failure where subject = $1 and window_ends_at > $2")
+                .bind(subject)
+                .bind(now),
+            fetch_optional
+        )?)
     }
 
     /// Forgets the failures of `subject`: it has signed in.
@@ -69,11 +68,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn clear_sign_in_failures(&self, subject: &str) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query("delete from sign_in_failure where subject = $1")
-            .bind(subject)
-            .execute(db)
-            .await
-            .map(drop))?;
+        write!(self, sql("delete from sign_in_failure where subject = $1").bind(subject), execute)?;
         Ok(())
     }
 }

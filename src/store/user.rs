@@ -1,5 +1,7 @@
 //! `user_account` and `setup_link`.
 
+use super::fault::{Fate, Fault};
+use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::id::UserId;
 use crate::model::secret::SecretHash;
@@ -34,14 +36,26 @@ pub enum AccountError {
     LinkUsed,
     /// Our trouble.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for AccountError {
+    fn from(error: StoreError) -> Self {
+        if error.is_unique_violation() { Self::NameTaken } else { Self::Store(error) }
+    }
 }
 
 impl From<sqlx::Error> for AccountError {
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error() {
-            Some(database) if database.is_unique_violation() => Self::NameTaken,
-            _ => Self::Store(StoreError::Database(error)),
+        StoreError::from(error).into()
+    }
+}
+
+impl Fault for AccountError {
+    fn fate(&self) -> Fate {
+        match self {
+            Self::NameTaken | Self::LinkUsed => Fate::Clean,
+            Self::Store(error) => error.fate(),
         }
     }
 }
@@ -50,16 +64,14 @@ const INSERT_USER: &str = "insert into user_account (id, username, display_name,
      values ($1, $2, $3, $4, $5, $6)";
 
 macro_rules! insert_user {
-    ($db:expr, $user:expr) => {
-        sqlx::query(INSERT_USER)
+    ($query:expr, $user:expr) => {
+        $query
             .bind(&$user.id)
             .bind(&$user.username)
             .bind(&$user.display_name)
             .bind(&$user.password_hash)
             .bind($user.role.as_str())
             .bind($user.created_at)
-            .execute($db)
-            .await
     };
 }
 
@@ -87,7 +99,7 @@ impl Store {
     /// # Errors
     /// When the name is taken or the database fails.
     pub async fn insert_user(&self, user: &NewUser) -> Result<(), AccountError> {
-        write!(self, |db| insert_user!(db, user).map(drop))?;
+        write!(self, insert_user!(sql(INSERT_USER), user), execute)?;
         Ok(())
     }
 
@@ -102,21 +114,21 @@ impl Store {
         user: &NewUser,
         now: Timestamp,
     ) -> Result<(), AccountError> {
+        let (link, user) = (link.clone(), user.clone());
         transact!(self, |tx| {
             let deleted = sqlx::query(
                 "delete from setup_link where exists
                  (select 1 from setup_link own where own.token_hash = $1 and own.expires_at > $2)",
             )
-            .bind(link)
+            .bind(&link)
             .bind(now)
             .execute(&mut *tx)
             .await?;
             if deleted.rows_affected() == 0 {
                 return Err(AccountError::LinkUsed);
             }
-            insert_user!(&mut *tx, user)?;
-        });
-        Ok(())
+            insert_user!(sqlx::query(INSERT_USER), user).execute(&mut *tx).await?;
+        })
     }
 
     /// Remembers a set-up link.
@@ -124,12 +136,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_setup_link(&self, link: &SecretHash, expires_at: Timestamp) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query("insert into setup_link (token_hash, expires_at) values ($1, $2)")
-            .bind(link)
-            .bind(expires_at)
-            .execute(db)
-            .await
-            .map(drop))?;
+        write!(
+            self,
+            sql("insert into setup_link (token_hash, expires_at) values ($1, $2)").bind(link).bind(expires_at),
+            execute
+        )?;
         Ok(())
     }
 
@@ -138,13 +149,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn is_setup_link(&self, link: &SecretHash, now: Timestamp) -> Result<bool, StoreError> {
-        let found: Option<(i64,)> = read!(self, |db| sqlx::query_as(
-            "select expires_at from setup_link where token_hash = $1 and expires_at > $2"
-        )
-        .bind(link)
-        .bind(now)
-        .fetch_optional(db)
-        .await)?;
+        let found: Option<(i64,)> = read!(
+            self,
+            sql("select expires_at from setup_link where token_hash = $1 and expires_at > $2").bind(link).bind(now),
+            fetch_optional
+        )?;
         Ok(found.is_some())
     }
 
@@ -153,8 +162,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn has_users(&self) -> Result<bool, StoreError> {
-        let found: Option<(String,)> =
-            read!(self, |db| sqlx::query_as("select id from user_account limit 1").fetch_optional(db).await)?;
+        let found: Option<(String,)> = read!(self, sql("select id from user_account limit 1"), fetch_optional)?;
         Ok(found.is_some())
     }
 
@@ -163,13 +171,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn find_user_by_name(&self, username: &Username) -> Result<Option<User>, StoreError> {
-        Ok(read!(self, |db| sqlx::query_as(
-            "select id, username, display_name, password_hash, role, created_at, disabled_at
-             from user_account where username = $1"
-        )
-        .bind(username)
-        .fetch_optional(db)
-        .await)?)
+        Ok(read!(
+            self,
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account where username = $1")
+            .bind(username),
+            fetch_optional
+        )?)
     }
 
     /// The user with this id.
@@ -177,13 +185,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        Ok(read!(self, |db| sqlx::query_as(
-            "select id, username, display_name, password_hash, role, created_at, disabled_at
-             from user_account where id = $1"
-        )
-        .bind(id)
-        .fetch_optional(db)
-        .await)?)
+        Ok(read!(
+            self,
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account where id = $1")
+            .bind(id),
+            fetch_optional
+        )?)
     }
 
     /// Users by name, a page at a time, beginning behind the name `after`.
@@ -191,14 +199,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn users_after(&self, after: &str, limit: i64) -> Result<Vec<User>, StoreError> {
-        Ok(read!(self, |db| sqlx::query_as(
-            "select id, username, display_name, password_hash, role, created_at, disabled_at
-             from user_account where username > $1 order by username limit $2"
-        )
-        .bind(after)
-        .bind(limit)
-        .fetch_all(db)
-        .await)?)
+        Ok(read!(
+            self,
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account where username > $1 order by username limit $2")
+            .bind(after)
+            .bind(limit),
+            fetch_all
+        )?)
     }
 
     /// All users by name.
@@ -206,12 +214,12 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        Ok(read!(self, |db| sqlx::query_as(
-            "select id, username, display_name, password_hash, role, created_at, disabled_at
-             from user_account order by username"
-        )
-        .fetch_all(db)
-        .await)?)
+        Ok(read!(
+            self,
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+             from user_account order by username"),
+            fetch_all
+        )?)
     }
 
     /// Disables an account: it can't sign in, its browsers are signed out and all its connections end (T-25).
@@ -219,15 +227,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn disable_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-        transact!(self, |tx| {
+        let id = id.clone();
+        transact!(self, long, |tx| {
             sqlx::query("update user_account set disabled_at = $2 where id = $1 and disabled_at is null")
-                .bind(id)
+                .bind(&id)
                 .bind(now)
                 .execute(&mut *tx)
                 .await?;
-            end_everything!(tx, id, now, "user disabled");
-        });
-        Ok(())
+            end_everything!(tx, &id, now, "user disabled");
+        })
     }
 
     /// Lets an account sign in again. Its old connections stay ended.
@@ -235,11 +243,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn enable_user(&self, id: &UserId) -> Result<(), StoreError> {
-        write!(self, |db| sqlx::query("update user_account set disabled_at = null where id = $1")
-            .bind(id)
-            .execute(db)
-            .await
-            .map(drop))?;
+        write!(self, sql("update user_account set disabled_at = null where id = $1").bind(id), execute)?;
         Ok(())
     }
 
@@ -249,14 +253,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_password(&self, id: &UserId, password_hash: &str, now: Timestamp) -> Result<(), StoreError> {
-        transact!(self, |tx| {
+        let (id, password_hash) = (id.clone(), password_hash.to_owned());
+        transact!(self, long, |tx| {
             sqlx::query("update user_account set password_hash = $2 where id = $1")
-                .bind(id)
+                .bind(&id)
                 .bind(password_hash)
                 .execute(&mut *tx)
                 .await?;
-            end_everything!(tx, id, now, "password changed");
-        });
-        Ok(())
+            end_everything!(tx, &id, now, "password changed");
+        })
     }
 }

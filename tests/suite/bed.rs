@@ -256,7 +256,7 @@ pub fn is_corrupt<T>(outcome: &Result<T, StoreError>) -> bool {
         Err(StoreError::Database(error)) => {
             matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
         }
-        Ok(_) => false,
+        Ok(_) | Err(_) => false,
     }
 }
 

@@ -49,6 +49,7 @@ mod sign_in;
 mod simulate;
 mod smoke;
 mod store;
+mod store_engine;
 mod store_lookups;
 mod store_races;
 mod store_random;
