@@ -18,7 +18,7 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::account;
 use crate::api;
-use crate::app::App;
+use crate::app::{App, jobs};
 use crate::attempts::writer;
 use crate::config::Tool;
 use crate::endpoints::{
@@ -32,10 +32,6 @@ use crate::oauth::metadata::protected_resource_url;
 use crate::oauth::scope::{Scope, ScopeToken};
 use crate::store::Store;
 
-/// How often other replicas' changes are looked for: revocations must bite within a second.
-const POLL_EVERY: Duration = Duration::from_millis(250);
-/// How often what has had its time is forgotten.
-const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long requests under way may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long what was recorded last may take to be written.
@@ -218,9 +214,7 @@ pub async fn serve(
     let router = router(&app).into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let (finish, finished) = tokio::sync::watch::channel(false);
-    let poller = tokio::spawn(every(POLL_EVERY, stopped.clone(), app.clone(), |app| async move { app.poll().await }));
-    let sweeper =
-        tokio::spawn(every(SWEEP_EVERY, stopped.clone(), app.clone(), |app| async move { app.sweep().await }));
+    let jobs = jobs::start(&app, &stopped);
     // It is told to stop last: the requests that end now are recorded too.
     let writer = app
         .take_inbox()
@@ -238,7 +232,7 @@ pub async fn serve(
             Ok(())
         }
     };
-    let _ = tokio::join!(poller, sweeper);
+    jobs.join_all().await;
     let _ = finish.send(true);
     if let Some(writer) = writer
         && tokio::time::timeout(LAST_WORDS, writer).await.is_err()
@@ -247,30 +241,4 @@ pub async fn serve(
     }
     app.store().close().await;
     outcome
-}
-
-/// Runs background work again and again. A database that is away is reported once, and once when it is back.
-async fn every<F, Fut>(span: Duration, mut stopped: tokio::sync::watch::Receiver<bool>, app: App, work: F)
-where
-    F: Fn(App) -> Fut,
-    Fut: Future<Output = Result<(), crate::app::BuildError>>,
-{
-    let mut failing = false;
-    loop {
-        tokio::select! {
-            _ = stopped.wait_for(|stopped| *stopped) => return,
-            () = tokio::time::sleep(span) => {}
-        }
-        match work(app.clone()).await {
-            Ok(()) if failing => {
-                failing = false;
-                tracing::info!("background work goes on again");
-            }
-            Err(error) if !failing => {
-                failing = true;
-                tracing::error!(%error, "background work fails; it is tried again");
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
 }

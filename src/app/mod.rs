@@ -6,6 +6,8 @@ mod assertion;
 pub(crate) mod browser;
 pub(crate) mod client_auth;
 pub mod directory;
+pub(crate) mod jobs;
+mod readiness;
 pub(crate) mod visit;
 
 use std::collections::HashSet;
@@ -69,6 +71,7 @@ pub struct Parts {
     pub(crate) limits: Option<Limits>,
     pub(crate) visits: Visits,
     inbox: std::sync::Mutex<Option<Inbox>>,
+    readiness: readiness::Readiness,
     polling: tokio::sync::Mutex<()>,
 }
 
@@ -80,6 +83,15 @@ pub(crate) struct Limits {
     pub(crate) token: Limit,
     pub(crate) probe: Limit,
     pub(crate) api_failures: Limit,
+}
+
+impl Limits {
+    /// Forgets networks that have not been seen for a while.
+    pub(crate) fn sweep(&self) {
+        for limit in [&self.register, &self.authorize, &self.token, &self.probe, &self.api_failures] {
+            limit.sweep();
+        }
+    }
 }
 
 /// How long one client's tokens live.
@@ -223,6 +235,7 @@ impl App {
             limits,
             visits,
             inbox: std::sync::Mutex::new(inbox),
+            readiness: readiness::Readiness::default(),
             polling: tokio::sync::Mutex::new(()),
         }));
         app.poll().await?;
@@ -257,43 +270,13 @@ impl App {
         }
     }
 
-    /// Forgets what has had its time and rotates the signing key when it is due.
+    /// Does at once what the background jobs do by and by: forgets what has had its time, and rotates the signing key if
+    /// it is due.
     ///
     /// # Errors
-    /// When the store fails or no key can be made.
+    /// The first failure; the other jobs were done all the same.
     pub async fn sweep(&self) -> Result<(), BuildError> {
-        /// How long what can't be used any more is still recognised when it is presented again.
-        const EVIDENCE: Duration = Duration::from_hours(24);
-        let now = self.clock.now();
-        let longest = MAX_ACCESS_TTL + EVIDENCE;
-        let mut rows = self.store.sweep(now, now.minus(longest)).await?;
-        let registration = &self.config.registration;
-        rows += self
-            .store
-            .sweep_unused_clients(now.minus(registration.unused_ttl), i64::from(registration.max_unused))
-            .await?;
-        rows += self.store.sweep_signing_keys(now.minus(longest)).await?;
-        if let Some(every) = self.config.keys.rotate_every {
-            let keys = self.store.signing_keys().await?;
-            if keys.last().is_some_and(|newest| newest.created_at.plus(every) <= now) {
-                let key = next_key(&self.config, &keys, &self.master, &self.random, now)?;
-                let rotated = self.store.insert_signing_key(&key).await?;
-                tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
-            }
-        }
-        let attempts = &self.config.attempts;
-        let most = i64::from(attempts.max_events);
-        rows += self.store.sweep_attempts(now.minus(attempts.keep), most, most / 10).await?;
-        self.visits.recorder.sweep();
-        if let Some(limits) = &self.limits {
-            limits.register.sweep();
-            limits.authorize.sweep();
-            limits.token.sweep();
-            limits.probe.sweep();
-            limits.api_failures.sweep();
-        }
-        tracing::debug!(rows, "swept");
-        Ok(())
+        jobs::sweep(self).await
     }
 
     /// What was recorded and is to be written: for the one task that writes it.

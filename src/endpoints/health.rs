@@ -6,26 +6,36 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::http::respond::json;
+use crate::http::respond::{json, retry_after};
 use crate::http::visit::Visit;
 
 #[derive(Serialize)]
-struct Status {
+struct Health {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failing: Vec<&'static str>,
 }
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn live(State(app): State<App>, visit: Visit) -> Response {
-    app.edge.json("healthz", &visit, json(StatusCode::OK, &Status { status: "ok", database: None }).map_err(Into::into))
+    let status = Health { status: "ok", database: None, failing: Vec::new() };
+    app.edge.json("healthz", &visit, json(StatusCode::OK, &status).map_err(Into::into))
 }
 
-/// `GET /readyz`: the database answers too; else 503.
+/// `GET /readyz`: this copy can do its whole job now. The database takes a write, the view of revocations is fresh, the
+/// signing keys can be opened. Anything less is 503 and named.
 pub(crate) async fn ready(State(app): State<App>, visit: Visit) -> Response {
-    let outcome = async {
-        app.store.ping().await?;
-        Ok(json(StatusCode::OK, &Status { status: "ready", database: Some(app.store.engine()) })?)
-    };
-    app.edge.json("readyz", &visit, outcome.await)
+    let failing = app.failing().await;
+    let (code, status) =
+        if failing.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let answer = json(code, &Health { status, database: Some(app.store.engine()), failing });
+    let answer = answer.map(|mut response| {
+        if code != StatusCode::OK {
+            retry_after(&mut response, 1);
+        }
+        response
+    });
+    app.edge.json("readyz", &visit, answer.map_err(Into::into))
 }

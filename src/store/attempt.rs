@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, transact, write};
+use super::{Store, StoreError, read, storable, transact};
 use crate::model::attempt::{AttemptId, Event, Outcome, Recorded, Stage};
 use crate::model::id::{ClientId, GrantId};
 use crate::model::time::Timestamp;
@@ -225,41 +225,5 @@ impl Store {
             .bind(Stage::Other.as_str()),
             fetch_all
         )?)
-    }
-
-    /// Forgets steps that were last repeated before a moment. If more than `most` are left, those of networks that
-    /// have left more than `per_network` go, their oldest first, then the oldest of all: a flood from one place
-    /// pushes out itself and nobody else.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn sweep_attempts(&self, before: Timestamp, most: i64, per_network: i64) -> Result<u64, StoreError> {
-        let count = || async {
-            let (count,): (i64,) = read!(self, sql("select count(*) from attempt_event"), fetch_one)?;
-            Ok::<_, StoreError>(count)
-        };
-        let mut gone = write!(self, sql("delete from attempt_event where last_at <= $1").bind(before), execute)?;
-        if count().await? <= most {
-            return Ok(gone);
-        }
-        gone += write!(
-            self,
-            sql("delete from attempt_event where id in
-             (select id from (select id, row_number() over (partition by network order by last_at desc, id) as place
-                              from attempt_event) as placed where place > $1)")
-            .bind(per_network),
-            execute
-        )?;
-        let excess = count().await? - most;
-        if excess > 0 {
-            gone += write!(
-                self,
-                sql("delete from attempt_event where id in
-                 (select id from attempt_event order by last_at, id limit $1)")
-                .bind(excess),
-                execute
-            )?;
-        }
-        Ok(gone)
     }
 }

@@ -382,28 +382,4 @@ impl Store {
             }
         })
     }
-
-    /// Forgets clients that nobody ever let in, managed ones excepted: those older than `before`, and the oldest beyond `most`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn sweep_unused_clients(&self, before: Timestamp, most: i64) -> Result<u64, StoreError> {
-        // What an administrator decided about a client, which its revision tells, is not forgotten.
-        let old = write!(
-            self,
-            sql("delete from client where first_used_at is null and origin <> 'managed' and revision = 0
-               and registered_at < $1")
-            .bind(before),
-            execute
-        )?;
-        let surplus = write!(
-            self,
-            sql("delete from client where first_used_at is null and id in
-             (select id from client where first_used_at is null and origin <> 'managed' and revision = 0
-              order by registered_at desc, id limit 100000 offset $1)",)
-            .bind(most),
-            execute
-        )?;
-        Ok(old + surplus)
-    }
 }

@@ -37,10 +37,12 @@ pub use connection::{LiveGrant, Whose};
 pub use document::{NewDocument, StoredDocument, StoredKeys};
 pub use grant::{Connection, Rotate};
 pub use managed::{NewManaged, Page};
+pub use sweep::{BITE, Expired};
 pub use user::{AccountError, NewUser};
 
 use sqlx::{Postgres, Sqlite};
 
+use crate::model::time::Timestamp;
 use engine::Lane;
 pub use fault::StoreError;
 use statement::sql;
@@ -135,12 +137,17 @@ fn storable(key: &str) -> bool {
 }
 
 impl Store {
-    /// Whether the database answers.
+    /// Writes the time into the one row that is there for that: whether the database takes writes.
     ///
     /// # Errors
     /// When it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let _: (i64,) = read!(self, sql("select cast(1 as bigint)"), fetch_one)?;
+    pub async fn beat(&self, now: Timestamp) -> Result<(), StoreError> {
+        write!(
+            self,
+            sql("insert into heartbeat (id, at) values ('readiness', $1) on conflict (id) do update set at = excluded.at")
+                .bind(now),
+            execute
+        )?;
         Ok(())
     }
 

@@ -14,7 +14,9 @@ use portcullis::oauth::pkce::CodeChallenge;
 use portcullis::oauth::redirect_uri::RedirectUri;
 use portcullis::oauth::resource::Resource;
 use portcullis::oauth::scope::Scope;
-use portcullis::store::{AccountError, Approval, Decided, NewRegistration, NewUser, Redeem, Rotate, Store, StoreError};
+use portcullis::store::{
+    AccountError, Approval, BITE, Decided, Expired, NewRegistration, NewUser, Redeem, Rotate, Store, StoreError,
+};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 
 use crate::connector::{VERIFIER, challenge};
@@ -213,6 +215,34 @@ impl Bed {
     /// Rotates a refresh token, with a window of 100 seconds and two repetitions.
     pub async fn rotate(&self, old: &str, new: &str, now: i64) -> Rotation {
         rotate(&self.store, old, new, now).await.unwrap()
+    }
+
+    /// Forgets all that has ended, to the last bite; tells how many rows that were.
+    pub async fn sweep(&self, now: Timestamp, evidence_before: Timestamp) -> u64 {
+        let mut rows = 0;
+        for what in Expired::ALL {
+            loop {
+                let taken = self.store.forget(what, now, evidence_before).await.unwrap();
+                assert!(taken <= BITE, "{what:?}: {taken} rows in one bite");
+                rows += taken;
+                if taken < BITE {
+                    break;
+                }
+            }
+        }
+        rows
+    }
+
+    /// Forgets unused clients by age and by number; tells how many that were.
+    pub async fn sweep_unused(&self, before: Timestamp, most: i64) -> u64 {
+        let old = self.store.forget_unused_clients(before).await.unwrap();
+        old + self.store.forget_surplus_clients(most).await.unwrap()
+    }
+
+    /// Forgets steps of attempts by age and by number.
+    pub async fn sweep_attempts(&self, before: Timestamp, most: i64, per_network: i64) {
+        while self.store.forget_attempts(before).await.unwrap() > 0 {}
+        while self.store.forget_surplus_attempts(most, per_network).await.unwrap() > 0 {}
     }
 
     /// When and why a grant was revoked, as `time reason`.

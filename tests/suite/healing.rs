@@ -118,7 +118,7 @@ on_both_databases! {
         let id = portcullis::model::id::ClientId::new(&client.client_id);
         assert!(store.find_client(&id).await.unwrap().is_some());
         let later = Timestamp(server.now().0 + 400 * 86_400);
-        store.sweep_unused_clients(later, 1_000).await.unwrap();
+        store.forget_unused_clients(later).await.unwrap();
         assert!(store.find_client(&id).await.unwrap().is_none());
     }
 }

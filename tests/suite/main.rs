@@ -40,6 +40,7 @@ mod fetch;
 mod healing;
 mod hostile;
 mod insomnia;
+mod jobs;
 mod logo;
 mod managed;
 mod mcp;

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::bed::raw;
 use crate::vendor::{Vendor, ca_file, lost};
 
 /// Where the clock of every test begins.
@@ -201,6 +202,21 @@ impl TestServer {
     /// The id of an account.
     pub async fn user_id(&self, name: &str) -> UserId {
         self.app.store().find_user_by_name(&Username::parse(name).unwrap()).await.unwrap().unwrap().id
+    }
+
+    /// Runs SQL past the server.
+    pub async fn sql(&self, sql: &str) {
+        raw(&self.database.url, &[sql]).await.unwrap();
+    }
+
+    /// The one number that a query gives.
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.text(sql).await.parse().unwrap()
+    }
+
+    /// The one text that a query gives.
+    pub async fn text(&self, sql: &str) -> String {
+        raw(&self.database.url, &[sql]).await.unwrap()[0][0].clone()
     }
 
     /// What time it is there.

@@ -304,7 +304,7 @@ on_both_databases! {
         let (disabled, deleted) = (bed.client("disabled").await, bed.client("deleted").await);
         bed.store.disable_client(&disabled, at(1)).await.unwrap();
         bed.store.delete_client(&deleted, at(1)).await.unwrap();
-        bed.store.sweep_unused_clients(at(1_000), 0).await.unwrap();
+        bed.sweep_unused(at(1_000), 0).await;
         assert!(bed.store.find_client(&disabled).await.unwrap().unwrap().disabled_at.is_some());
         assert!(bed.store.find_client(&deleted).await.unwrap().unwrap().deleted_at.is_some());
     }
@@ -320,13 +320,13 @@ on_both_databases! {
             new.registered_at = at(n);
             bed.store.insert_registration(&new).await.unwrap();
         }
-        assert_eq!(bed.store.sweep_unused_clients(at(1), 10).await.unwrap(), 0);
-        assert_eq!(bed.store.sweep_unused_clients(at(2), 10).await.unwrap(), 1);
-        assert_eq!(bed.store.sweep_unused_clients(at(0), 3).await.unwrap(), 1);
+        assert_eq!(bed.sweep_unused(at(1), 10).await, 0);
+        assert_eq!(bed.sweep_unused(at(2), 10).await, 1);
+        assert_eq!(bed.sweep_unused(at(0), 3).await, 1);
         let left = bed.sql("select id from client order by registered_at, id").await.unwrap().concat();
         assert_eq!(left, ["pc_used", "pc_3", "pc_4", "pc_5"]);
         assert_eq!(bed.count("client_registration").await, 4, "their tokens go with them");
-        assert_eq!(bed.store.sweep_unused_clients(at(1_000), 0).await.unwrap(), 3);
+        assert_eq!(bed.sweep_unused(at(1_000), 0).await, 3);
         assert!(bed.store.find_client(&used).await.unwrap().is_some());
     }
 
@@ -667,7 +667,7 @@ on_both_databases! {
         bed.code("unredeemed", &ada, &client).await;
         bed.store.revoke_grant(&revoked, "x", at(50)).await.unwrap();
         // At second 100 three of each kind of two have ended; evidence is younger than its time.
-        assert_eq!(bed.store.sweep(at(100), at(49)).await.unwrap(), 3);
+        assert_eq!(bed.sweep(at(100), at(49)).await, 3);
         for table in ["session", "setup_link", "sign_in_failure"] {
             assert_eq!(bed.count(table).await, 1, "{table}");
         }
@@ -677,16 +677,16 @@ on_both_databases! {
         bed.sql("update token_grant set revoked_at = null, revoked_because = null where id = 'grt_alive'").await.unwrap();
 
         // The revoked grant's evidence is old enough at its second, with its tokens.
-        assert_eq!(bed.store.sweep(at(100), at(50)).await.unwrap(), 1);
+        assert_eq!(bed.sweep(at(100), at(50)).await, 2, "the grant and its refresh token");
         assert_eq!((bed.count("token_grant").await, bed.count("refresh_token").await), (1, 1));
-        assert_eq!(bed.store.sweep(at(100), at(59)).await.unwrap(), 0);
-        assert_eq!(bed.store.sweep(at(100), at(60)).await.unwrap(), 3, "codes die at 60");
-        assert_eq!(bed.store.sweep(at(100), at(99)).await.unwrap(), 0);
-        assert_eq!(bed.store.sweep(at(100), at(100)).await.unwrap(), 3, "requests at 100");
-        assert_eq!(bed.store.sweep(at(100), at(999)).await.unwrap(), 0);
-        assert_eq!(bed.store.sweep(at(100), at(1_000)).await.unwrap(), 1, "the refresh token");
-        assert_eq!(bed.store.sweep(at(100), Timestamp(GRANT_ENDS - 1)).await.unwrap(), 0);
-        assert_eq!(bed.store.sweep(at(100), Timestamp(GRANT_ENDS)).await.unwrap(), 1, "the grant");
+        assert_eq!(bed.sweep(at(100), at(59)).await, 0);
+        assert_eq!(bed.sweep(at(100), at(60)).await, 3, "codes die at 60");
+        assert_eq!(bed.sweep(at(100), at(99)).await, 0);
+        assert_eq!(bed.sweep(at(100), at(100)).await, 3, "requests at 100");
+        assert_eq!(bed.sweep(at(100), at(999)).await, 0);
+        assert_eq!(bed.sweep(at(100), at(1_000)).await, 1, "the refresh token");
+        assert_eq!(bed.sweep(at(100), Timestamp(GRANT_ENDS - 1)).await, 0);
+        assert_eq!(bed.sweep(at(100), Timestamp(GRANT_ENDS)).await, 1, "the grant");
         assert_eq!((bed.count("user_account").await, bed.count("client").await, bed.count("consent").await), (1, 1, 1));
     }
 

@@ -126,7 +126,7 @@ on_both_databases! {
         let (bed, _) = bed(database).await;
         bed.store.close().await;
         let asked = Instant::now();
-        assert!(matches!(bed.store.ping().await, Err(StoreError::Stopped)));
+        assert!(matches!(bed.store.beat(at(0)).await, Err(StoreError::Stopped)));
         assert!(matches!(bed.store.revoke_grant(&GrantId::new("x"), "", at(1)).await, Err(StoreError::Stopped)));
         assert!(asked.elapsed() < LIMIT);
     }

@@ -22,7 +22,7 @@ const MAY_READ_ALL: [(&str, &str); 11] = [
     ),
     ("select count(*) from attempt_event", "once a minute, over rows of which there is a ceiling"),
     ("select attempt, min(first_at)", "for the command line, over rows of which there is a ceiling"),
-    ("delete from attempt_event where id in (select id from (select", "only over the ceiling, once a minute"),
+    ("select network, count(*) as steps", "only over the ceiling, once a minute"),
     (
         "delete from attempt_event where id in (select id from attempt_event order by",
         "the oldest, by an index in order",

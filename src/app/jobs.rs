@@ -1,0 +1,180 @@
+//! Background work. Each job runs by itself: one that fails, hangs or has much to do keeps no other from its work, and
+//! none holds the database for long.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinSet;
+
+use super::{App, BuildError, next_key};
+use crate::config::MAX_ACCESS_TTL;
+use crate::model::time::Timestamp;
+use crate::store::{BITE, Expired, StoreError};
+
+/// How often other replicas' changes are looked for: revocations must bite within a second.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// How often what has had its time is forgotten, and the signing keys are looked after.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How long a job may take; what is left then waits for the next time.
+const LIMIT: Duration = Duration::from_mins(1);
+/// How long the database is left to requests between two bites.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long what can't be used any more is still recognised when it is presented again.
+const EVIDENCE: Duration = Duration::from_hours(24);
+
+type Work = Pin<Box<dyn Future<Output = Result<u64, BuildError>> + Send>>;
+
+/// One job.
+struct Job {
+    /// What it is called in the log.
+    name: &'static str,
+    every: Duration,
+    work: fn(App) -> Work,
+}
+
+/// All jobs. Each tells how many rows it touched.
+const JOBS: [Job; 6] = [
+    Job { name: "poll", every: POLL_EVERY, work: |app| Box::pin(async move { app.poll().await.map(|()| 0) }) },
+    Job { name: "forget expired rows", every: SWEEP_EVERY, work: |app| Box::pin(forget_expired(app)) },
+    Job { name: "forget unused clients", every: SWEEP_EVERY, work: |app| Box::pin(forget_unused_clients(app)) },
+    Job { name: "forget attempts", every: SWEEP_EVERY, work: |app| Box::pin(forget_attempts(app)) },
+    Job { name: "rotate signing keys", every: SWEEP_EVERY, work: |app| Box::pin(rotate_keys(app)) },
+    Job { name: "forget networks", every: SWEEP_EVERY, work: |app| Box::pin(async move { Ok(forget_networks(&app)) }) },
+];
+
+/// Starts all jobs; they end when `stopped` says so.
+pub(crate) fn start(app: &App, stopped: &Receiver<bool>) -> JoinSet<()> {
+    let mut running = JoinSet::new();
+    for job in &JOBS {
+        running.spawn(repeat(job, app.clone(), stopped.clone()));
+    }
+    running
+}
+
+/// Runs every job but the poll once. A failure stops none of the others; the first one is told.
+pub(super) async fn sweep(app: &App) -> Result<(), BuildError> {
+    let mut outcome = Ok(());
+    for job in JOBS.iter().filter(|job| job.every == SWEEP_EVERY) {
+        if let Err(error) = (job.work)(app.clone()).await
+            && outcome.is_ok()
+        {
+            outcome = Err(error);
+        }
+    }
+    outcome
+}
+
+/// Runs a job again and again. A failure is reported once, and once when it is over.
+async fn repeat(job: &Job, app: App, mut stopped: Receiver<bool>) {
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = tokio::time::sleep(job.every) => {}
+        }
+        let outcome = tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            outcome = tokio::time::timeout(LIMIT, (job.work)(app.clone())) => outcome,
+        };
+        let job = job.name;
+        match outcome {
+            Ok(Ok(rows)) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!(job, "background work goes on again");
+                }
+                if rows > 0 {
+                    tracing::debug!(job, rows, "background work done");
+                }
+            }
+            Ok(Err(error)) if !failing => {
+                failing = true;
+                tracing::error!(job, %error, "background work fails; it is tried again");
+            }
+            Ok(Err(_)) => {}
+            Err(_) => tracing::warn!(job, "background work took too long; what is left is done later"),
+        }
+    }
+}
+
+/// Repeats a bite until it finds less than it could take.
+async fn in_bites<F>(mut bite: impl FnMut() -> F) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
+    let mut rows = 0;
+    loop {
+        let taken = bite().await?;
+        rows += taken;
+        if taken < BITE {
+            return Ok(rows);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Until when what can't be used any more is forgotten.
+fn evidence_before(now: Timestamp) -> Timestamp {
+    now.minus(MAX_ACCESS_TTL + EVIDENCE)
+}
+
+/// A table that can't be swept keeps no other from being swept.
+async fn forget_expired(app: App) -> Result<u64, BuildError> {
+    let now = app.clock.now();
+    let mut outcome = Ok(0);
+    for what in Expired::ALL {
+        match in_bites(|| app.store.forget(what, now, evidence_before(now))).await {
+            Ok(rows) => outcome = outcome.map(|sum| sum + rows),
+            Err(error) => outcome = outcome.and(Err(error.into())),
+        }
+    }
+    outcome
+}
+
+async fn forget_unused_clients(app: App) -> Result<u64, BuildError> {
+    let registration = &app.config.registration;
+    let before = app.clock.now().minus(registration.unused_ttl);
+    let old = in_bites(|| app.store.forget_unused_clients(before)).await?;
+    let surplus = in_bites(|| app.store.forget_surplus_clients(i64::from(registration.max_unused))).await?;
+    Ok(old + surplus)
+}
+
+async fn forget_attempts(app: App) -> Result<u64, BuildError> {
+    let attempts = &app.config.attempts;
+    let before = app.clock.now().minus(attempts.keep);
+    let old = in_bites(|| app.store.forget_attempts(before)).await?;
+    let most = i64::from(attempts.max_events);
+    let mut surplus = 0;
+    loop {
+        match app.store.forget_surplus_attempts(most, most / 10).await? {
+            0 => return Ok(old + surplus),
+            taken => surplus += taken,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Makes the next signing key when it is due, and forgets those that no living token was signed with.
+async fn rotate_keys(app: App) -> Result<u64, BuildError> {
+    let now = app.clock.now();
+    let rows = app.store.sweep_signing_keys(evidence_before(now)).await?;
+    if let Some(every) = app.config.keys.rotate_every {
+        let keys = app.store.signing_keys().await?;
+        if keys.last().is_some_and(|newest| newest.created_at.plus(every) <= now) {
+            let key = next_key(&app.config, &keys, &app.master, &app.random, now)?;
+            let rotated = app.store.insert_signing_key(&key).await?;
+            tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
+        }
+    }
+    Ok(rows)
+}
+
+/// Forgets the counts of networks that have not been seen for a while. They are in memory.
+fn forget_networks(app: &App) -> u64 {
+    app.visits.recorder.sweep();
+    if let Some(limits) = &app.limits {
+        limits.sweep();
+    }
+    0
+}
