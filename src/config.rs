@@ -99,6 +99,8 @@ pub struct Tokens {
 #[derive(Debug, Clone)]
 pub struct Sessions {
     pub ttl: Duration,
+    /// Until somebody signs in.
+    pub sign_in_ttl: Duration,
     pub authorization_ttl: Duration,
 }
 
@@ -264,6 +266,8 @@ pub struct Limits {
     pub register_per_minute: NonZeroU32,
     pub register_per_minute_total: NonZeroU32,
     pub authorize_per_minute: NonZeroU32,
+    pub authorize_kib_per_minute: NonZeroU32,
+    pub authorize_kib_per_minute_total: NonZeroU32,
     pub token_per_minute: NonZeroU32,
     pub api_failures_per_minute: NonZeroU32,
     pub sign_in_failures: NonZeroU32,

@@ -80,6 +80,8 @@ pub struct Parts {
 pub(crate) struct Limits {
     pub(crate) register: Limit,
     pub(crate) authorize: Limit,
+    /// In KiB that are kept.
+    pub(crate) kept: Limit,
     pub(crate) token: Limit,
     pub(crate) probe: Limit,
     pub(crate) api_failures: Limit,
@@ -88,7 +90,7 @@ pub(crate) struct Limits {
 impl Limits {
     /// Forgets networks that have not been seen for a while.
     pub(crate) fn sweep(&self) {
-        for limit in [&self.register, &self.authorize, &self.token, &self.probe, &self.api_failures] {
+        for limit in [&self.register, &self.authorize, &self.kept, &self.token, &self.probe, &self.api_failures] {
             limit.sweep();
         }
     }
@@ -196,6 +198,10 @@ impl App {
         let limits = config.limits.enabled.then(|| Limits {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
             authorize: Limit::new(config.limits.authorize_per_minute, None),
+            kept: Limit::new(
+                config.limits.authorize_kib_per_minute,
+                Some(config.limits.authorize_kib_per_minute_total),
+            ),
             token: Limit::new(config.limits.token_per_minute, None),
             probe: Limit::new(config.limits.authorize_per_minute, None),
             api_failures: Limit::new(config.limits.api_failures_per_minute, None),

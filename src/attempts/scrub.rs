@@ -10,6 +10,8 @@ const MAX_AGENT: usize = 200;
 /// The longest name of a parameter that is kept, and how many. Every secret of ours is longer.
 const MAX_NAME: usize = 32;
 const MAX_NAMES: usize = 30;
+/// The most bytes of all values of one step.
+const MAX_ALL: usize = 3 * 1024;
 
 /// Parameters whose values are kept.
 const HARMLESS: [&str; 9] = [
@@ -33,17 +35,25 @@ pub fn params(params: &Params) -> Vec<(String, String)> {
     let mut also = Vec::new();
     for (name, text) in params.iter().take(MAX_NAMES) {
         if HARMLESS.contains(&name) {
-            kept.push((name.to_owned(), value(text)));
+            push(&mut kept, name, value(text));
         } else if ADDRESSES.contains(&name) {
-            kept.push((name.to_owned(), address(text)));
+            push(&mut kept, name, address(text));
         } else {
             also.push(short_name(name));
         }
     }
     if !also.is_empty() {
-        kept.push(("also".to_owned(), also.join(" ")));
+        push(&mut kept, "also", also.join(" "));
     }
     kept
+}
+
+/// Adds a value, as long as there is room: strangers decide what stands here, and every step is stored.
+pub fn push(kept: &mut Vec<(String, String)>, name: &str, text: String) {
+    let taken: usize = kept.iter().map(|(name, text)| name.len() + text.len()).sum();
+    if taken + name.len() + text.len() <= MAX_ALL {
+        kept.push((name.to_owned(), text));
+    }
 }
 
 /// The name of a parameter, if it is no more than that: a client that mixes things up sends secrets as names.
@@ -124,8 +134,19 @@ const fn visible(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, agent, params, value};
+    use super::{MAX_ALL, address, agent, params, push, value};
     use crate::oauth::params::Params;
+
+    /// Every step is stored, and a stranger decides what stands in it.
+    #[test]
+    fn a_step_has_a_ceiling() {
+        let mut kept = params(&Params::parse("resource=https://h.example/&".repeat(100).as_bytes()).unwrap());
+        for n in 0..100 {
+            push(&mut kept, &format!("n{n}"), value(&"x".repeat(300)));
+        }
+        assert!(kept.len() > 12);
+        assert!(kept.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>() <= MAX_ALL);
+    }
 
     /// Only harmless values are kept; of everything else the name.
     #[test]

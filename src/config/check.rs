@@ -30,6 +30,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     let tokens = tokens(r);
     let sessions = Sessions {
         ttl: r.duration("sessions.ttl", MINUTE..=90 * DAY),
+        sign_in_ttl: r.duration("sessions.sign_in_ttl", MINUTE..=DAY),
         authorization_ttl: r.duration("sessions.authorization_ttl", MINUTE..=DAY),
     };
     let passwords = passwords(r, public_url.as_ref());
@@ -509,6 +510,8 @@ fn limits(r: &mut Reader) -> Limits {
         register_per_minute: r.count("limits.register_per_minute"),
         register_per_minute_total: r.count("limits.register_per_minute_total"),
         authorize_per_minute: r.count("limits.authorize_per_minute"),
+        authorize_kib_per_minute: r.count("limits.authorize_kib_per_minute"),
+        authorize_kib_per_minute_total: r.count("limits.authorize_kib_per_minute_total"),
         token_per_minute: r.count("limits.token_per_minute"),
         api_failures_per_minute: r.count("limits.api_failures_per_minute"),
         sign_in_failures: r.count("limits.sign_in_failures"),

@@ -79,6 +79,11 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         Outcome::Welcome(user) => {
             tracing::info!(user = %user.id, "signed in");
             visit.done(Stage::SignIn);
+            if let Target::Authorization(own) = &target {
+                // From now on it waits for a person, not for anybody.
+                let until = own.created_at.plus(app.config.sessions.authorization_ttl);
+                app.store.extend_authorization(&own.id, until, now).await?;
+            }
             Ok(browser::sign_in(app, &parts.headers, &user.id, &target.location(app), now).await?)
         }
         Outcome::Wrong => {

@@ -21,6 +21,7 @@ use crate::model::id::ClientId;
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::time::Timestamp;
 use crate::oauth::client::{ClientKeys, ClientMetadata};
+use crate::oauth::document::MAX_BYTES;
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::redirect_uri::RedirectUri;
 use crate::store::NewRegistration;
@@ -84,7 +85,7 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
     }
     let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
     received(visit, &document);
-    let metadata = ClientMetadata::parse(&document, &app.rules)?;
+    let metadata = parse(app, &document)?;
     let now = app.clock.now();
     let secret = metadata.needs_secret().then(|| app.random.secret(SecretKind::ClientSecret));
     let token = app.random.secret(SecretKind::RegistrationToken);
@@ -103,6 +104,20 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
     visit.done_with(Stage::Registration, if known { "an identical registration was there" } else { "" });
     let information = information(app, &id, &new.metadata, now, secret.as_ref(), &token);
     Ok(json(StatusCode::CREATED, &information)?)
+}
+
+/// What a registration says, if that is not more than is kept: strangers may bring thousands of them. A metadata document
+/// may be as large.
+fn parse(app: &App, document: &serde_json::Value) -> Result<ClientMetadata, Refusal> {
+    let metadata = ClientMetadata::parse(document, &app.rules)?;
+    let bytes = metadata.bytes();
+    if bytes > MAX_BYTES {
+        let text = format!(
+            "the metadata to be kept are {bytes} bytes; at most {MAX_BYTES} are kept (shorter keys, fewer redirect_uris)"
+        );
+        return Err(Refusal::new(ErrorCode::InvalidClientMetadata, text));
+    }
+    Ok(metadata)
 }
 
 /// Keeps what a registration asks for.
@@ -182,7 +197,7 @@ async fn update(
             Refusal::new(ErrorCode::InvalidClientMetadata, "client_id differs from the one in the address").into()
         );
     }
-    let metadata = ClientMetadata::parse(document, &app.rules)?;
+    let metadata = parse(app, document)?;
     if metadata != client.metadata {
         let (needed, present) = (metadata.needs_secret(), client.secrets.current.as_ref());
         let new_secret = (needed && present.is_none()).then(|| app.random.secret(SecretKind::ClientSecret));

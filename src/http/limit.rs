@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 
 use super::address::Network;
 
@@ -27,10 +27,18 @@ impl Limit {
 
     /// Counts one request; the error is the time after which another would pass.
     pub(crate) fn check(&self, network: Network) -> Result<(), Duration> {
+        self.check_many(network, NonZeroU32::MIN, true)
+    }
+
+    /// Counts `many`, of the network and, unless it is exempt from that, of all together.
+    pub(crate) fn check_many(&self, network: Network, many: NonZeroU32, of_all: bool) -> Result<(), Duration> {
         let now = DefaultClock::default().now();
-        self.per_network.check_key(&network).map_err(|wait| wait.wait_time_from(now))?;
-        match &self.total {
-            Some(total) => total.check().map_err(|wait| wait.wait_time_from(now)),
+        let wait = |wait: NotUntil<_>| wait.wait_time_from(now);
+        // More than a whole minute's worth at once never passes.
+        let too_many = |_| Duration::from_mins(1);
+        self.per_network.check_key_n(&network, many).map_err(too_many)?.map_err(wait)?;
+        match self.total.as_ref().filter(|_| of_all) {
+            Some(total) => total.check_n(many).map_err(too_many)?.map_err(wait),
             None => Ok(()),
         }
     }

@@ -152,12 +152,12 @@ impl Visit {
 
     /// Keeps one thing more.
     pub(crate) fn note(&mut self, name: &str, value: &str) {
-        self.detail.push((name.to_owned(), scrub::value(value)));
+        scrub::push(&mut self.detail, name, scrub::value(value));
     }
 
     /// Keeps one address more, without its query.
     pub(crate) fn note_address(&mut self, name: &str, address: &str) {
-        self.detail.push((name.to_owned(), scrub::address(address)));
+        scrub::push(&mut self.detail, name, scrub::address(address));
     }
 
     /// Records that a step was taken.
@@ -186,7 +186,7 @@ impl Visit {
     fn record(&self, stage: Stage, outcome: Outcome, reason: &str, more: Option<&str>) {
         let mut detail = self.detail.clone();
         if let Some(more) = more.filter(|more| !more.is_empty()) {
-            detail.push(("note".to_owned(), scrub::value(more)));
+            scrub::push(&mut detail, "note", scrub::value(more));
         }
         self.recorder.record(Event {
             attempt: self.attempt.clone(),

@@ -117,6 +117,29 @@ pub struct ClientMetadata {
 const MAX_REDIRECT_URIS: usize = 20;
 
 impl ClientMetadata {
+    /// About how many bytes are stored of it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = [
+            &self.name,
+            &self.uri,
+            &self.tos_uri,
+            &self.policy_uri,
+            &self.software_id,
+            &self.software_version,
+            &self.application_type,
+        ];
+        let keys = match &self.keys {
+            None => 0,
+            Some(ClientKeys::Inline(set)) => set.len(),
+            Some(ClientKeys::Uri(uri)) => uri.as_str().len(),
+        };
+        self.redirect_uris.iter().map(|uri| uri.as_str().len()).sum::<usize>()
+            + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + self.scope.to_string().len()
+            + keys
+    }
+
     /// The least that a public client can be: one callback, every grant type and scope on offer.
     #[must_use]
     pub fn of_public(redirect_uri: RedirectUri, name: Option<String>, rules: &RegistrationRules) -> Self {

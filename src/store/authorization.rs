@@ -132,6 +132,28 @@ impl Store {
         Ok(())
     }
 
+    /// Lets a request that is undecided and in time wait until `until`, if that is later.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn extend_authorization(
+        &self,
+        id: &AuthorizationId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        write!(
+            self,
+            sql("update authorization_request set expires_at = $2
+                 where id = $1 and decision is null and expires_at > $3 and expires_at < $2")
+            .bind(id)
+            .bind(until)
+            .bind(now),
+            execute
+        )?;
+        Ok(())
+    }
+
     /// The request with this id, expired or not.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, at, hash};
+use crate::browser::Browser;
+use crate::connector::Connector;
 use crate::on_both_databases;
 use crate::server::{Database, START, TestServer, http};
 
@@ -106,6 +108,69 @@ on_both_databases! {
         server.sql(&format!("update signing_key set kid = '{kid}'")).await;
         until(&server, StatusCode::OK, &good).await;
         assert_eq!(http().get(format!("{}/healthz", server.address)).send().await.unwrap().status(), StatusCode::OK);
+    }
+
+    /// A request that nobody signs in to is forgotten minutes later; signing in gives it the time that a person has.
+    async fn requests_that_nobody_signed_in_to_are_short_lived(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let mut browser = Browser::new(&server);
+        let page = browser.open(&client.authorize_url(&[])).await.page();
+        let ends = || server.number("select min(expires_at) from authorization_request");
+        assert_eq!(ends().await, START + 600);
+        browser.sign_in(&page).await;
+        assert_eq!(ends().await, START + 1_800);
+        let mut stranger = Browser::new(&server);
+        stranger.open(&client.authorize_url(&[])).await;
+        server.pass(600 + 301);
+        server.app.sweep().await.unwrap();
+        assert_eq!(server.number("select count(*) from authorization_request").await, 1);
+        assert_eq!(ends().await, START + 1_800);
+    }
+
+    /// What one network, and all strangers together, can make this server keep is bounded in bytes; who is signed in is
+    /// kept waiting by no stranger.
+    async fn strangers_cannot_fill_the_disk(database) {
+        let server = TestServer::with(database, &[
+            ("PORTCULLIS__LIMITS__ENABLED", "true"),
+            ("PORTCULLIS__LIMITS__AUTHORIZE_PER_MINUTE", "1000"),
+            ("PORTCULLIS__LIMITS__AUTHORIZE_KIB_PER_MINUTE", "200"),
+            ("PORTCULLIS__LIMITS__AUTHORIZE_KIB_PER_MINUTE_TOTAL", "400"),
+            ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1"),
+        ]).await;
+        let client = Connector::public(&server).await;
+        let state = "s".repeat(15_000);
+        let url = client.authorize_url(&[("state", &state)]);
+        let from = async |network: u8| {
+            let mut kept = 0;
+            for _ in 0..40 {
+                let request = http().get(&url).header("x-forwarded-for", format!("203.0.113.{network}"));
+                let status = request.send().await.unwrap().status();
+                if status == StatusCode::TOO_MANY_REQUESTS {
+                    return kept;
+                }
+                assert!(status.is_redirection(), "{status}");
+                kept += 1;
+            }
+            kept
+        };
+        let first = from(1).await;
+        assert!((10..=16).contains(&first), "one network left {first} requests of 15 kB");
+        let rest = [from(2).await, from(3).await, from(4).await];
+        let all = first + rest.iter().sum::<i32>();
+        assert!((20..=32).contains(&all), "all networks left {all} requests of 15 kB: {first}, {rest:?}");
+        // Registrations are stored as well, and have a ceiling.
+        let uri = |n: usize| format!("https://a.example/{n}/{}", "x".repeat(900));
+        let large = json!({ "redirect_uris": (0..20).map(uri).collect::<Vec<_>>() });
+        let answer = http().post(server.url("/register")).json(&large).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("invalid_client_metadata") && text.contains("16384"), "{text}");
+        // A person who is signed in is not held up by what strangers left.
+        let mut browser = Browser::new(&server);
+        let page = browser.open(&server.url("/account")).await.page();
+        browser.sign_in(&page).await;
+        let page = browser.open(&client.authorize_url(&[])).await.page();
+        assert!(page.status.is_success(), "{}", page.status);
     }
 }
 

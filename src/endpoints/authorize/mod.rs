@@ -8,6 +8,8 @@ mod answer;
 mod document;
 mod identify;
 
+use std::num::NonZeroU32;
+
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -86,6 +88,18 @@ async fn begin(
     if request.code_challenge.is_none() {
         tracing::warn!(client = %client.id, host = redirect_uri.host(), "request without PKCE let through: its redirect host is in pkce.exempt_redirect_hosts");
     }
+    let visitor = signed_in(app, &parts.headers, now).await?;
+    let sessions = &app.config.sessions;
+    let ttl = if visitor.is_some() {
+        sessions.authorization_ttl
+    } else {
+        sessions.sign_in_ttl.min(sessions.authorization_ttl)
+    };
+    if let Some(limits) = &app.limits {
+        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        let kept = limits.kept.check_many(network, kib(params), visitor.is_none());
+        kept.map_err(|wait| PageRejection::TooMany { wait })?;
+    }
     let cookie = BrowserCookie::of(app, &parts.headers);
     let authorization = Authorization {
         id: app.random.authorization_id(&attempt),
@@ -95,7 +109,7 @@ async fn begin(
         browser_hash: cookie.hash.clone(),
         nonce: app.random.id(""),
         created_at: now,
-        expires_at: now.plus(app.config.sessions.authorization_ttl),
+        expires_at: now.plus(ttl),
         decision: None,
     };
     app.store.insert_authorization(&authorization).await?;
@@ -103,6 +117,14 @@ async fn begin(
     visit.done(Stage::Authorize);
     let response = see_other(&step(&app.paths.authorize, &authorization.id))?;
     Ok(cookie.attach(app, response))
+}
+
+/// What a request takes up once it is stored, in KiB.
+fn kib(params: &Params) -> NonZeroU32 {
+    /// Ids, times and indexes.
+    const ROW: usize = 512;
+    let bytes = ROW + params.iter().map(|(_, value)| value.len()).sum::<usize>();
+    u32::try_from(bytes.div_ceil(1024)).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX)
 }
 
 /// Reads the stored request and sends the browser to the next step.
