@@ -13,16 +13,18 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use url::{Host, Url};
+use url::Url;
 
 use crate::oauth::algorithm::Algorithm;
 use crate::oauth::client::AuthMethod;
+use crate::oauth::scope::{Scope, ScopeToken};
+use crate::oauth::web_origin::{self, Host, WebOrigin};
 
 pub use problems::{Origin, Problem, Problems};
 
@@ -206,10 +208,10 @@ pub struct Paths {
 /// `[scopes]`
 #[derive(Debug, Clone)]
 pub struct Scopes {
-    /// Each is described.
-    pub default: Vec<String>,
+    /// Each is described. Never empty.
+    pub default: Scope,
     /// Every scope there is, except the built-in `offline_access`, with its sentence for the consent page.
-    pub describe: BTreeMap<String, String>,
+    pub describe: BTreeMap<ScopeToken, String>,
 }
 
 /// `[tools]`
@@ -225,7 +227,7 @@ pub struct Tools {
 pub struct Tool {
     pub enabled: bool,
     /// A call needs all of them.
-    pub scopes: Vec<String>,
+    pub scopes: Scope,
 }
 
 /// `[clients]`
@@ -245,10 +247,8 @@ pub struct Docs {
 /// `[mcp]`
 #[derive(Debug, Clone)]
 pub struct Mcp {
-    /// As browsers write them in `Origin`.
-    pub allowed_origins: Vec<String>,
-    /// `host` or `host:port`, lower case.
-    pub allowed_hosts: Vec<String>,
+    pub allowed_origins: Vec<WebOrigin>,
+    pub allowed_hosts: Vec<Host>,
 }
 
 /// `[api]`
@@ -423,12 +423,13 @@ fn hide_password(address: &str) -> String {
     url.to_string().replace("%28hidden%29", "(hidden)")
 }
 
-/// Whether `host` never leaves the machine, so that plain HTTP is safe (RFC 8252 §8.3, RFC 6761 §6.3).
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
-        Host::Ipv6(address) => IpAddr::from(*address).is_loopback(),
+/// Whether requests to `url` never leave the machine, so that plain HTTP is safe (RFC 8252 §8.3, RFC 6761 §6.3).
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        None => false,
+        Some(url::Host::Domain(name)) => web_origin::is_loopback(name),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
     }
 }
 

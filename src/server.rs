@@ -29,7 +29,6 @@ use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
 use crate::oauth::metadata::protected_resource_url;
-use crate::oauth::scope::{Scope, ScopeToken};
 use crate::store::Store;
 
 /// How long requests under way may take to end after the signal to stop.
@@ -158,9 +157,7 @@ impl tower_http::catch_panic::ResponseForPanic for PanicAnswer {
 }
 
 fn mcp_state(app: &App) -> McpState {
-    let tool = |tool: &Tool| {
-        tool.enabled.then(|| tool.scopes.iter().filter_map(|text| ScopeToken::parse(text).ok()).collect::<Scope>())
-    };
+    let tool = |tool: &Tool| tool.enabled.then(|| tool.scopes.clone());
     let tools = &app.config.tools;
     McpState::new(McpSettings {
         issuer: app.issuer.clone(),

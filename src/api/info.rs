@@ -44,7 +44,7 @@ pub(super) async fn info(State(app): State<App>) -> Outcome {
         issuer: app.issuer.to_string(),
         database: app.store.engine(),
         endpoints: Endpoints::of(&app.config),
-        scopes: app.config.scopes.describe.keys().cloned().collect(),
+        scopes: app.config.scopes.describe.keys().map(ToString::to_string).collect(),
         profiles: app.profiles.iter().map(|profile| profile.id.clone()).collect(),
     })
 }

@@ -55,7 +55,7 @@ impl App {
     /// Scopes in plain words.
     pub(crate) fn scope_lines(&self, scope: &Scope) -> Vec<ScopeLine> {
         let line = |token: &ScopeToken| {
-            let description = self.config.scopes.describe.get(token.as_str())?.clone();
+            let description = self.config.scopes.describe.get(token)?.clone();
             Some(ScopeLine { token: token.to_string(), description })
         };
         scope.iter().filter_map(line).collect()

@@ -14,8 +14,8 @@ use super::BuildError;
 const AT_ONCE: usize = 16;
 
 /// Every scope that there is, without the built-in one.
-pub(super) fn described(config: &Config) -> Result<Scope, InvalidScopeToken> {
-    config.scopes.describe.keys().map(|text| ScopeToken::parse(text)).collect()
+pub(super) fn described(config: &Config) -> Scope {
+    config.scopes.describe.keys().cloned().collect()
 }
 
 /// What clients may ask for, however they make themselves known.
@@ -24,7 +24,7 @@ pub(super) fn rules(config: &Config) -> Result<RegistrationRules, InvalidScopeTo
     Ok(RegistrationRules {
         auth_methods: config.registration.auth_methods.clone(),
         grant_types: if refresh { vec!["authorization_code", "refresh_token"] } else { vec!["authorization_code"] },
-        scope: described(config)?.with(ScopeToken::parse(OFFLINE_ACCESS)?),
+        scope: described(config).with(ScopeToken::parse(OFFLINE_ACCESS)?),
         known_schemes: config.registration.private_use_schemes.clone(),
         allowed_ports: config.documents.allowed_ports.clone(),
     })

@@ -37,7 +37,7 @@ use crate::oauth::client::RegistrationRules;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::metadata::{EndpointPaths, Offer};
 use crate::oauth::resource::Resource;
-use crate::oauth::scope::{InvalidScopeToken, Scope, ScopeToken};
+use crate::oauth::scope::InvalidScopeToken;
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;
@@ -169,8 +169,6 @@ impl App {
         let keys = Arc::new(first_keys(&config, &store, &master, &random, clock.now()).await?);
         let issuer = Issuer::from_origin(&config.public_url);
         let resource = Resource::from_canonical(config.resource());
-        let default_scope =
-            config.scopes.default.iter().map(|text| ScopeToken::parse(text)).collect::<Result<Scope, _>>()?;
         let rules = directory::rules(&config)?;
         let paths = EndpointPaths {
             mcp: config.paths.mcp.clone(),
@@ -183,8 +181,8 @@ impl App {
         let offer = Offer {
             auth_methods: rules.auth_methods.clone(),
             grant_types: rules.grant_types.clone(),
-            scope: directory::described(&config)?,
-            default_scope,
+            scope: directory::described(&config),
+            default_scope: config.scopes.default.clone(),
             signing_alg: config.keys.algorithm.as_str(),
             name: config.name.clone(),
             documents: config.documents.policy != DocumentsPolicy::Off,

@@ -177,10 +177,18 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
 
 fn load(file: Option<PathBuf>) -> Result<Config, CliError> {
     let file = file.or_else(|| Some(PathBuf::from("portcullis.toml")).filter(|path| path.exists()));
-    Ok(Config::load(
-        file.as_deref(),
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-    )?)
+    let mut env = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => env.push((name, value)),
+            // A setting that was passed over in silence would be the default, which may be the weaker one.
+            (Ok(name), Err(_)) if name.starts_with("PORTCULLIS_") => {
+                return Err(CliError::Other(format!("{name} is not UTF-8 text; set it anew")));
+            }
+            (Ok(_) | Err(_), _) => {}
+        }
+    }
+    Ok(Config::load(file.as_deref(), env)?)
 }
 
 /// Opens the database and brings its schema up to date.

@@ -92,7 +92,7 @@ pub struct Fault {
 /// What is lawful here.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    scopes: Vec<String>,
+    scopes: Scope,
     known_schemes: Vec<String>,
     grace: Duration,
     idle: Duration,
@@ -210,7 +210,7 @@ impl Rules {
         metadata.policy_uri = link("policy_uri", metadata.policy_uri.take(), &draft.policy_uri)?;
         metadata.scope = match &new.terms.allowed_scope {
             Some(allowed) => allowed.clone(),
-            None => self.scopes.iter().filter_map(|text| ScopeToken::parse(text).ok()).collect(),
+            None => self.scopes.clone(),
         };
         match draft.first_party {
             Change::Keep => {}
@@ -290,13 +290,13 @@ impl Rules {
         }
         let mut tokens = Vec::new();
         for name in names {
-            let Some(known) = self.scopes.iter().find(|own| *own == name) else {
-                let hint = closest(name, self.scopes.iter().map(String::as_str))
+            let Some(known) = self.scopes.iter().find(|own| own.as_str() == name) else {
+                let hint = closest(name, self.scopes.iter().map(ScopeToken::as_str))
                     .map(|meant| format!("; did you mean {meant:?}?"))
                     .unwrap_or_default();
                 return Err(fault(FIELD, format!("{:?} is not in [scopes.describe]{hint}", shortened(name))));
             };
-            tokens.extend(ScopeToken::parse(known));
+            tokens.push(known.clone());
         }
         Ok(tokens.into_iter().collect())
     }

@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::{
     Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents, DocumentsPolicy, Hidden,
     Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy,
-    Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
+    Scope, ScopeToken, Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     let log = log(r);
 
     if let Some(url) = &public_url {
-        let loopback = url.host().is_some_and(|host| is_loopback(&host));
+        let loopback = is_loopback(url);
         if loopback && !listen.ip().is_loopback() {
             r.notice(format!(
                 "listening on {listen}, while public_url is {}: from another machine that leads back to that machine; set public_url",
@@ -140,7 +140,7 @@ fn public_url(r: &mut Reader) -> Option<Url> {
         );
         return None;
     }
-    let loopback = url.host().is_some_and(|host| is_loopback(&host));
+    let loopback = is_loopback(&url);
     if url.scheme() == "http" && !loopback {
         r.refuse(
             KEY,
@@ -436,45 +436,50 @@ fn path(r: &mut Reader, key: &str) -> String {
 }
 
 fn scopes(r: &mut Reader) -> Scopes {
-    let describe = r.table("scopes.describe");
-    for (scope, sentence) in &describe {
-        if let Err(message) = parse::scope_token(scope) {
-            r.refuse("scopes.describe", message);
-        } else if sentence.trim().is_empty() {
-            r.refuse("scopes.describe", format!("{scope:?} has no sentence for the consent page"));
+    let mut describe = BTreeMap::new();
+    for (text, sentence) in r.table("scopes.describe") {
+        match parse::scope_token(&text) {
+            Ok(scope) => {
+                if sentence.trim().is_empty() {
+                    r.refuse("scopes.describe", format!("{text:?} has no sentence for the consent page"));
+                }
+                describe.insert(scope, sentence);
+            }
+            Err(message) => r.refuse("scopes.describe", message),
         }
     }
-    let scopes = Scopes { default: r.items("scopes.default", parse::scope_token), describe };
-    if scopes.default.is_empty() && r.sound(&["scopes.default"]) {
+    let default = scope(r, "scopes.default", &describe);
+    if default.is_empty() && r.sound(&["scopes.default"]) {
         r.refuse("scopes.default", "must name at least one: clients that ask for nothing get these");
     }
-    described(r, "scopes.default", &scopes.default, &scopes.describe);
-    scopes
+    Scopes { default, describe }
 }
 
-fn described(r: &mut Reader, key: &str, scopes: &[String], describe: &BTreeMap<String, String>) {
-    for scope in scopes {
-        if !describe.contains_key(scope) {
-            let hint = super::problems::closest(scope, describe.keys().map(String::as_str))
+/// A list of scopes, each described. One that can't be read or isn't described stops the start: a scope that was left
+/// out would open to everybody what was meant to be guarded.
+fn scope(r: &mut Reader, key: &str, describe: &BTreeMap<ScopeToken, String>) -> Scope {
+    let tokens = r.items(key, parse::scope_token);
+    for token in &tokens {
+        if !describe.contains_key(token) {
+            let hint = super::problems::closest(token.as_str(), describe.keys().map(ScopeToken::as_str))
                 .map(|meant| format!(", or did you mean {meant:?}?"))
                 .unwrap_or_default();
             r.refuse(
                 key,
                 format!(
-                    "{scope:?} is not described: add it to [scopes.describe] with a sentence for the consent page{hint}"
+                    "{:?} is not described: add it to [scopes.describe] with a sentence for the consent page{hint}",
+                    token.as_str()
                 ),
             );
         }
     }
+    tokens.into_iter().collect()
 }
 
 fn tools(r: &mut Reader, scopes: &Scopes) -> Tools {
-    let mut tool = |name: &str| {
-        let key = format!("tools.{name}.scopes");
-        let tool =
-            Tool { enabled: r.flag(&format!("tools.{name}.enabled")), scopes: r.items(&key, parse::scope_token) };
-        described(r, &key, &tool.scopes, &scopes.describe);
-        tool
+    let mut tool = |name: &str| Tool {
+        enabled: r.flag(&format!("tools.{name}.enabled")),
+        scopes: scope(r, &format!("tools.{name}.scopes"), &scopes.describe),
     };
     Tools { whoami: tool("whoami"), search: tool("search"), fetch: tool("fetch") }
 }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ipnet::IpNet;
-use url::{Host, Url};
+use url::Url;
 
-/// Granted without being described or listed in configuration.
-const OFFLINE_ACCESS: &str = "offline_access";
+use crate::oauth::scope::{OFFLINE_ACCESS, ScopeToken};
+use crate::oauth::web_origin::{Host, WebOrigin};
 
 /// 32 bytes as hex or as base64 of either alphabet, padded or not.
 pub(super) fn master_key(text: &str) -> Result<[u8; 32], String> {
@@ -60,17 +60,17 @@ pub(super) fn private_use_scheme(text: &str) -> Result<String, String> {
 
 /// A host whose clients may leave PKCE out: a whole name, out of reach of programs on the person's own machine.
 pub(super) fn exempt_host(text: &str) -> Result<String, String> {
-    let host = Host::parse(text).map_err(|_| format!("{text:?} is not a host name; write it as \"chatgpt.com\""))?;
+    let host = url::Host::parse(text).map_err(|_| format!("{text:?} is not a host name; write it as \"chatgpt.com\""))?;
     match host {
-        Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => {
+        url::Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => {
             Err(format!("{text:?} must not be exempt: any program on a person's machine can wait there"))
         }
         // A wildcard is refused by the parser's own rules for host names only in part: `*` passes.
-        Host::Domain(name) if name.contains('*') || !name.contains('.') => {
+        url::Host::Domain(name) if name.contains('*') || !name.contains('.') => {
             Err(format!("{text:?} is not a whole host name; write it as \"chatgpt.com\", without wildcards"))
         }
-        Host::Domain(name) => Ok(name),
-        Host::Ipv4(_) | Host::Ipv6(_) => Err(format!("{text:?} is an address; only host names can be exempt")),
+        url::Host::Domain(name) => Ok(name),
+        url::Host::Ipv4(_) | url::Host::Ipv6(_) => Err(format!("{text:?} is an address; only host names can be exempt")),
     }
 }
 
@@ -87,54 +87,40 @@ pub(super) fn document_place(text: &str) -> Result<String, String> {
     if text.starts_with("https://") {
         return Url::parse(text).ok().filter(|url| url.as_str() == text).map(Into::into).ok_or_else(wrong);
     }
-    match Host::parse(text) {
-        Ok(Host::Domain(name)) if name == text && name.contains('.') && !name.contains('*') => Ok(name),
+    match url::Host::parse(text) {
+        Ok(url::Host::Domain(name)) if name == text && name.contains('.') && !name.contains('*') => Ok(name),
         _ => Err(wrong()),
     }
 }
 
 /// RFC 6749 §3.3: `scope-token`.
-pub(super) fn scope_token(text: &str) -> Result<String, String> {
-    let lawful = !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-    if !lawful {
-        return Err(format!("{text:?} is not a scope: visible ASCII without blanks, quotes and backslashes"));
-    }
+pub(super) fn scope_token(text: &str) -> Result<ScopeToken, String> {
+    let token = ScopeToken::parse(text)
+        .map_err(|_| format!("{text:?} is not a scope: visible ASCII without blanks, quotes and backslashes"))?;
     if text == OFFLINE_ACCESS {
         return Err(format!("{OFFLINE_ACCESS:?} is built in and not listed; leave it out"));
     }
-    Ok(text.to_owned())
+    Ok(token)
 }
 
-/// RFC 6454 §6.1: what a browser sends in `Origin`.
-pub(super) fn web_origin(text: &str) -> Result<String, String> {
-    let wrong = || format!("{text:?} is not an origin; write scheme and host, \"https://app.example.com\"");
-    let url = Url::parse(text).map_err(|_| wrong())?;
-    let bare = url.has_host()
-        && matches!(url.path(), "" | "/")
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && !text.contains('*');
-    if !bare {
-        return Err(wrong());
-    }
-    let origin = url.origin();
-    if origin.is_tuple() {
-        return Ok(origin.ascii_serialization());
-    }
-    // Editors' web views have schemes of their own (vscode-webview://…), which `Url` counts as opaque.
-    Ok(text.trim_end_matches('/').to_owned())
+/// RFC 6454 §6.1: what a browser sends in `Origin`. Editors' web views have schemes of their own (vscode-webview://…).
+pub(super) fn web_origin(text: &str) -> Result<WebOrigin, String> {
+    WebOrigin::parse(text).filter(|origin| is_plain(origin.host())).ok_or_else(|| {
+        format!("{text:?} is not an origin; write scheme and host, \"https://app.example.com\", {ONLY_ASCII}")
+    })
 }
 
-pub(super) fn host_and_port(text: &str) -> Result<String, String> {
-    let url = Url::parse(&format!("http://{text}/"));
-    let bare =
-        |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    match url {
-        Ok(url) if bare(&url) && !text.contains(['/', '*', '@']) => Ok(text.to_ascii_lowercase()),
-        _ => Err(format!("{text:?} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\"")),
-    }
+pub(super) fn host_and_port(text: &str) -> Result<Host, String> {
+    Host::parse(text)
+        .filter(|host| is_plain(host.name()))
+        .ok_or_else(|| format!("{text:?} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\", {ONLY_ASCII}"))
+}
+
+const ONLY_ASCII: &str = "names with other letters than a to z in their xn--… form, without wildcards";
+
+/// Whether a host may stand in a setting: a request could carry more, and none of it is a name that anybody has.
+fn is_plain(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte))
 }
 
 pub(super) fn network(text: &str) -> Result<IpNet, String> {

@@ -37,6 +37,10 @@ impl Drop for Scratch {
     }
 }
 
+fn texts<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}
+
 fn with_file(name: &str, text: &str) -> Result<Config, Problems> {
     let file = Scratch::new(name, text);
     Config::load(Some(&file.0), [])
@@ -81,7 +85,7 @@ fn nothing_set_is_a_lawful_configuration() {
     assert_eq!(config.registration.policy, RegistrationPolicy::Open);
     assert_eq!(config.registration.auth_methods.len(), 4);
     assert_eq!(config.docs.folder, None);
-    assert_eq!(config.tools.search.scopes, ["docs:search"]);
+    assert_eq!(config.tools.search.scopes.to_string(), "docs:search");
     assert_eq!(config.notices, Vec::<String>::new());
 }
 
@@ -116,7 +120,7 @@ fn environment_values_are_read_by_the_kind_of_the_key() {
     assert!(!config.tokens.refresh);
     assert_eq!(config.database.max_connections, 3);
     assert_eq!(config.pkce.exempt_redirect_hosts, ["chatgpt.com"]);
-    assert_eq!(config.scopes.default, ["mcp", "mcp:write"]);
+    assert_eq!(config.scopes.default.to_string(), "mcp mcp:write");
     assert_eq!(config.scopes.describe.len(), 2);
     assert!(config.tools.whoami.scopes.is_empty());
     assert_eq!(config.name, "12");
@@ -452,6 +456,19 @@ fn scopes_are_lawful_and_described() {
     refused(&[("PORTCULLIS__SCOPES__DESCRIBE", "{ mcp = \"Use it\" }")], "tools.whoami.scopes", "not described");
 }
 
+/// A tool whose scopes were left out would be open to every token.
+#[test]
+fn scopes_of_tools_that_cannot_be_read_stop_the_start() {
+    for tool in ["whoami", "search", "fetch"] {
+        let key = format!("tools.{tool}.scopes");
+        let name = format!("PORTCULLIS__TOOLS__{}__SCOPES", tool.to_uppercase());
+        for bad in ["a b", "", "\\\\", "\\\"", "é", "docs:read\\t", "docs:read\\n", "offline_access", "docs:raed"] {
+            let problems = with(&[(&name, &format!("[\"docs:read\", \"{bad}\"]"))]).expect_err(bad);
+            assert!(problems.0.iter().all(|problem| problem.key == key), "{bad}: {problems}");
+        }
+    }
+}
+
 #[test]
 fn cheap_passwords_are_for_trials_only() {
     let cheap = ("PORTCULLIS__PASSWORDS__MEMORY_KIB", "64");
@@ -469,8 +486,7 @@ fn limits_are_positive_and_proxies_are_networks() {
     refused(&[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "0.0.0.0/0")], "limits.trusted_proxies", "whole internet");
     refused(&[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "caddy")], "limits.trusted_proxies", "is not a network");
     let config = with(&[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "10.1.2.3/8, ::1,127.0.0.1")]).unwrap();
-    let networks: Vec<String> = config.limits.trusted_proxies.iter().map(ToString::to_string).collect();
-    assert_eq!(networks, ["10.0.0.0/8", "::1/128", "127.0.0.1/32"]);
+    assert_eq!(texts(&config.limits.trusted_proxies), ["10.0.0.0/8", "::1/128", "127.0.0.1/32"]);
 }
 
 #[test]
@@ -480,12 +496,12 @@ fn origins_and_hosts_of_mcp_are_normal_forms() {
         ("PORTCULLIS__MCP__ALLOWED_HOSTS", "MCP.internal,10.1.2.3:8080,[::1]:80"),
     ])
     .unwrap();
-    assert_eq!(config.mcp.allowed_origins, ["https://app.example.com", "vscode-webview://abc"]);
-    assert_eq!(config.mcp.allowed_hosts, ["mcp.internal", "10.1.2.3:8080", "[::1]:80"]);
-    for origin in ["*", "app.example.com", "https://app.example.com/x", "null", "https://*.example.com"] {
+    assert_eq!(texts(&config.mcp.allowed_origins), ["https://app.example.com", "vscode-webview://abc"]);
+    assert_eq!(texts(&config.mcp.allowed_hosts), ["mcp.internal", "10.1.2.3:8080", "[::1]:80"]);
+    for origin in ["*", "app.example.com", "https://app.example.com/x", "null", "https://*.example.com", "https://bücher.example"] {
         assert!(with(&[("PORTCULLIS__MCP__ALLOWED_ORIGINS", origin)]).is_err(), "{origin}");
     }
-    for host in ["https://a", "a/b", "*", "a@b"] {
+    for host in ["https://a", "a/b", "*", "*.example.com", "a@b", "a%20b", "bücher.example", "[::1", "a:b", "a:70000"] {
         assert!(with(&[("PORTCULLIS__MCP__ALLOWED_HOSTS", host)]).is_err(), "{host}");
     }
 }
@@ -523,8 +539,8 @@ fn the_examples_load() {
     assert_eq!(config.resource(), "http://localhost:3333/v1/ai/mcp");
     assert_eq!(config.paths.token, "/v1/oauth/token");
     assert_eq!(config.registration.auth_methods, [AuthMethod::None]);
-    assert_eq!(config.scopes.default, ["mcp"]);
-    assert_eq!(config.tools.search.scopes, ["mcp"]);
+    assert_eq!(config.scopes.default.to_string(), "mcp");
+    assert_eq!(config.tools.search.scopes.to_string(), "mcp");
     assert!(config.tokens.refresh && config.pkce.exempt_redirect_hosts.is_empty());
 
     let password = Scratch::new("url.secret", "postgres://portcullis:pw@postgres/portcullis");

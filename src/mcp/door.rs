@@ -10,43 +10,25 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 
 use super::answer::Refused;
+use crate::oauth::web_origin::{Host, WebOrigin, is_loopback};
 
-/// What is let in, parsed once.
+/// What is let in.
 #[derive(Debug)]
 pub(crate) struct Door {
     /// The public host, for messages.
     public_host: String,
     hosts: Vec<Host>,
-    origins: Vec<Origin>,
-}
-
-/// A host, with a port if only that one will do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Host {
-    name: String,
-    port: Option<u16>,
-}
-
-/// A web origin (RFC 6454 §4) with its port spelled out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Origin {
-    scheme: String,
-    host: String,
-    port: Option<u16>,
+    origins: Vec<WebOrigin>,
 }
 
 impl Door {
-    /// Lets in the public URL's host and origin, loopback, and what is configured besides. Entries that can't
-    /// be read are left out with a line in the log: the configuration has refused them at start already.
-    pub(crate) fn new(public_url: &str, extra_hosts: &[String], extra_origins: &[String]) -> Self {
-        let own = Origin::parse(public_url);
-        let public_host = own.as_ref().map_or_else(|| public_url.to_owned(), |own| own.host.clone());
-        let mut hosts = vec![Host { name: public_host.clone(), port: None }];
-        hosts.extend(extra_hosts.iter().filter_map(|text| readable("mcp.allowed_hosts", text, Host::parse(text))));
-        let mut origins: Vec<_> = own.into_iter().collect();
-        origins
-            .extend(extra_origins.iter().filter_map(|text| readable("mcp.allowed_origins", text, Origin::parse(text))));
-        Self { public_host, hosts, origins }
+    /// Lets in the public URL's host and origin, loopback, and what is configured besides.
+    pub(crate) fn new(public_url: &str, extra_hosts: &[Host], extra_origins: &[WebOrigin]) -> Self {
+        let own = WebOrigin::parse(public_url);
+        let public_host = own.as_ref().map_or(public_url, WebOrigin::host).to_owned();
+        let hosts = own.as_ref().map(|own| own.to_host().at_any_port()).into_iter().chain(extra_hosts.iter().cloned());
+        let origins = own.iter().chain(extra_origins).cloned();
+        Self { public_host, hosts: hosts.collect(), origins: origins.collect() }
     }
 
     /// Checks a request's host and origin.
@@ -74,7 +56,7 @@ impl Door {
             (Some(_), Some(_)) => return Err(unreadable()),
         };
         let host = Host::parse(text).ok_or_else(unreadable)?;
-        if self.hosts.iter().any(|allowed| allowed.admits(&host)) || is_loopback(&host.name) {
+        if self.hosts.iter().any(|allowed| allowed.admits(&host)) || is_loopback(host.name()) {
             return Ok(());
         }
         tracing::warn!(
@@ -101,7 +83,8 @@ impl Door {
         };
         let text = String::from_utf8_lossy(value.as_bytes());
         let allowed = values.next().is_none()
-            && Origin::parse(&text).is_some_and(|origin| is_loopback(&origin.host) || self.origins.contains(&origin));
+            && WebOrigin::parse(&text)
+                .is_some_and(|origin| is_loopback(origin.host()) || self.origins.contains(&origin));
         if allowed {
             return Ok(());
         }
@@ -116,69 +99,16 @@ impl Door {
     }
 }
 
-fn readable<T>(setting: &str, text: &str, parsed: Option<T>) -> Option<T> {
-    if parsed.is_none() {
-        tracing::warn!(setting, entry = text, "this entry can't be read and is left out");
-    }
-    parsed
-}
-
-/// `localhost`, the names below it (RFC 6761 §6.3) and the loopback addresses: nobody else can own them.
-fn is_loopback(host: &str) -> bool {
-    if let Ok(address) = host.parse::<std::net::IpAddr>() {
-        return address.is_loopback();
-    }
-    host == "localhost" || host.ends_with(".localhost")
-}
-
-impl Host {
-    fn parse(text: &str) -> Option<Self> {
-        let authority = Authority::try_from(text.trim()).ok()?;
-        // `user@host` is no Host header.
-        if text.contains('@') {
-            return None;
-        }
-        Some(Self { name: normal(authority.host())?, port: authority.port_u16() })
-    }
-
-    fn admits(&self, received: &Self) -> bool {
-        self.name == received.name && (self.port.is_none() || self.port == received.port)
-    }
-}
-
-impl Origin {
-    /// `None` for `null` too: sandboxed frames and local files have it, whoever wrote them.
-    fn parse(text: &str) -> Option<Self> {
-        let (scheme, rest) = text.trim().trim_end_matches('/').split_once("://")?;
-        let host = Host::parse(rest)?;
-        let scheme = scheme.to_ascii_lowercase();
-        let usual = match scheme.as_str() {
-            "http" => Some(80),
-            "https" => Some(443),
-            _ => None,
-        };
-        Some(Self { port: host.port.or(usual), scheme, host: host.name })
-    }
-}
-
-/// A host name in lower case, without the brackets of IPv6 and the dot of the root.
-fn normal(host: &str) -> Option<String> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
-    (!bare.is_empty()).then_some(bare)
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
 
-    use super::Door;
+    use super::{Door, Host, WebOrigin};
 
     fn door() -> Door {
-        Door::new(
-            "https://mcp.example.com",
-            &["inner.example".into(), "other.example:8443".into(), "http://broken".into()],
-            &["https://app.example".into(), "http://lan.example:3000/".into(), "nonsense".into()],
-        )
+        let hosts = ["inner.example", "other.example:8443"].map(|text| Host::parse(text).unwrap());
+        let origins = ["https://app.example", "http://lan.example:3000"].map(|text| WebOrigin::parse(text).unwrap());
+        Door::new("https://mcp.example.com", &hosts, &origins)
     }
 
     fn passes(headers: &[(&str, &str)]) -> bool {

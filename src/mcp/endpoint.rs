@@ -31,6 +31,7 @@ use crate::oauth::challenge::Challenge;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
 use crate::oauth::scope::Scope;
+use crate::oauth::web_origin::{Host, WebOrigin};
 use crate::revocations::Revocations;
 
 /// What the endpoint is made of.
@@ -48,9 +49,9 @@ pub(crate) struct McpSettings {
     /// The tools that are on.
     pub(crate) tools: ToolSettings,
     /// `mcp.allowed_hosts`.
-    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_hosts: Vec<Host>,
     /// `mcp.allowed_origins`.
-    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) allowed_origins: Vec<WebOrigin>,
     /// `limits.mcp_body_bytes`.
     pub(crate) body_limit: usize,
     /// The keys that sign tokens.

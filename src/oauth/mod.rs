@@ -21,3 +21,4 @@ pub mod redirect_uri;
 pub mod resource;
 pub mod scope;
 pub mod token;
+pub mod web_origin;
