@@ -20,6 +20,7 @@ fmt: ## put the code into its form
 lint: ## form, clippy without warnings, the direction of layers, licenses and sources of dependencies
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --features bench --bench main -- -D warnings
 	$(CARGO) test --locked --test suite --quiet -- layers
 	scripts/deny.sh
 
@@ -33,7 +34,7 @@ test-clients: ## real MCP clients against the built binary
 	scripts/test.sh clients
 
 bench: ## how fast it is on this machine
-	$(CARGO) bench --locked --bench main
+	$(CARGO) bench --locked --features bench --bench main
 
 fuzz: ## feed the parsers with anything, a million inputs each (needs a nightly compiler and cargo-fuzz; FUZZ_RUNS=…)
 	scripts/fuzz.sh

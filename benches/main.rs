@@ -1,7 +1,7 @@
 //! How fast the server is: each operation against a ceiling that is measured in the same run, in turns, with the
 //! CPU time that it takes. Prints a table for docs/performance.md.
 //!
-//!     cargo bench --bench main [-- WORD]      only the rows whose names hold the word
+//!     cargo bench --features bench --bench main [-- WORD]      only the rows whose names hold the word
 //!
 //! PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, a URL.
 
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !arguments.contains(&"--bench") {
-        println!("nothing is measured in a test run; use: cargo bench");
+        println!("nothing is measured in a test run; use: make bench");
         return ExitCode::SUCCESS;
     }
     let wanted = Wanted(arguments.iter().find(|text| !text.starts_with("--")).map(|&text| text.to_owned()));

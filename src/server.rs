@@ -106,9 +106,9 @@ pub fn router(app: &App) -> Router {
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
 }
 
-/// The MCP endpoint without its guard, for the benchmarks to measure what the guard costs. The program has no use
-/// for it.
-#[doc(hidden)]
+/// The MCP endpoint without its guard, for the benchmarks to measure what the guard costs. The shipped library doesn't
+/// have it.
+#[cfg(feature = "bench")]
 pub fn unprotected_mcp(app: &App, sub: &str) -> Router {
     mcp_state(app).unprotected(&app.config.paths.mcp, sub, app.offer.default_scope.clone())
 }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
@@ -26,7 +25,7 @@ use crate::http::visit::{Visit, Visits};
 use crate::library::Library;
 use crate::model::attempt::{Outcome, Stage};
 use crate::model::id::{ClientId, GrantId};
-use crate::model::time::{Clock, Timestamp};
+use crate::model::time::Clock;
 use crate::oauth::challenge::Challenge;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::resource::Resource;
@@ -112,18 +111,19 @@ impl McpState {
     }
 }
 
+#[cfg(feature = "bench")]
 impl McpState {
     /// The same tools on the same library with nothing in front of them, every call made in the name of `sub`:
-    /// what the benchmarks compare the guarded endpoint with. No route of the server leads here.
-    pub(crate) fn unprotected(&self, path: &str, sub: &str, scope: Scope) -> Router {
+    /// what the benchmarks compare the guarded endpoint with. Built for them alone.
+    pub(crate) fn unprotected(&self, path: &str, sub: &str, scope: Scope) -> axum::Router {
         let caller = Arc::new(Caller {
             sub: sub.to_owned(),
             client_id: String::new(),
             grant: String::new(),
             scope,
-            exp: Timestamp(i64::MAX),
+            exp: crate::model::time::Timestamp(i64::MAX),
         });
-        Router::new().route_service(path, self.0.transport.bare()).layer(Extension(caller))
+        axum::Router::new().route_service(path, self.0.transport.bare()).layer(axum::Extension(caller))
     }
 }
 

@@ -56,6 +56,7 @@ impl Transport {
     }
 
     /// The library alone, answering in JSON.
+    #[cfg(feature = "bench")]
     pub(crate) fn bare(&self) -> Library {
         self.json.clone()
     }

@@ -104,6 +104,28 @@ fn missing_tests(page: &str, sources: &[File]) -> Vec<String> {
     let mut missing = Vec::new();
     for block in page.split("\n\n") {
         let Some((_, tests)) = block.split_once("Tests: ") else { continue };
+/// T19: an MCP endpoint without its guard is there for benchmarks, which ask for it by name, and in nothing that is shipped.
+#[test]
+fn an_unguarded_endpoint_is_not_shipped() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest is readable");
+    assert!(manifest.contains("\nbench = []\n") && !manifest.contains("\ndefault = ["), "no default has the feature");
+    let mut found = 0;
+    for file in Tree::read(&root().join("src")).unwrap().files {
+        let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
+        for (number, line) in
+            lines.iter().enumerate().filter(|(_, line)| line.contains("fn unprotected") || line.contains("fn bare("))
+        {
+            let above = lines[..number].iter().rev().take_while(|line| !line.is_empty());
+            let gated = above.into_iter().any(|line| *line == "#[cfg(feature = \"bench\")]");
+            // In an `impl` block of its own the block is what is gated.
+            let block = file.text.contains("#[cfg(feature = \"bench\")]\nimpl McpState {");
+            assert!(gated || block, "{}: {line}", file.path);
+            found += 1;
+        }
+    }
+    assert_eq!(found, 3, "the names have changed: see benches/ceilings.rs");
+}
+
         for name in tests.split('`').skip(1).step_by(2) {
             let definition = format!("fn {name}(");
             if !sources.iter().any(|file| file.text.contains(&definition)) {
