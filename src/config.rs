@@ -263,6 +263,8 @@ pub struct Api {
 pub struct Limits {
     pub enabled: bool,
     pub trusted_proxies: Vec<IpNet>,
+    /// The one header in which they are believed.
+    pub forwarded_header: String,
     pub register_per_minute: NonZeroU32,
     pub register_per_minute_total: NonZeroU32,
     pub authorize_per_minute: NonZeroU32,

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::answer::{Denied, Error};
 use crate::app::App;
-use crate::http::address::Network;
 use crate::http::respond::{json, retry_after, status_of};
 use crate::model::api_token::{ApiScope, ApiScopes, ApiToken, may_be_token};
 use crate::model::id::ApiTokenId;
@@ -57,7 +56,7 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
         Ok(caller) => caller,
         Err(Denied::Refused(StatusCode::UNAUTHORIZED, code, text)) => {
             let (parts, _) = request.into_parts();
-            let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
+            let network = app.visits.proxies.network_of(&parts);
             if let Some(limits) = &app.limits
                 && let Err(wait) = limits.api_failures.check(network)
             {

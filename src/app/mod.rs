@@ -15,6 +15,8 @@ use std::ops::Deref;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use axum::http::header::InvalidHeaderName;
+
 use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::{Profiles, ProfilesError};
 use crate::clients::{CopiesError, Directory};
@@ -25,6 +27,7 @@ use crate::crypto::master::MasterKey;
 use crate::crypto::password::{HashingFailed, Passwords};
 use crate::crypto::random::Random;
 use crate::fetch::{FetchSetupError, Resolver};
+use crate::http::address::Proxies;
 use crate::http::cookie::Cookies;
 use crate::http::limit::Limit;
 use crate::http::respond::Edge;
@@ -133,6 +136,9 @@ pub enum BuildError {
     /// The operator's copies of documents can't be read.
     #[error(transparent)]
     Copies(#[from] CopiesError),
+    /// The header that proxies write has no name that a header can have.
+    #[error("limits.forwarded_header can't be used: {0}")]
+    ForwardedHeader(#[from] InvalidHeaderName),
     /// There is no master key.
     #[error("there is no master key")]
     NoMasterKey,
@@ -214,7 +220,7 @@ impl App {
             key: master.attempts(),
             clock: clock.clone(),
             recorder,
-            trusted_proxies: config.limits.trusted_proxies.clone().into(),
+            proxies: Proxies::new(&config.limits.trusted_proxies, &config.limits.forwarded_header)?,
         };
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),

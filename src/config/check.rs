@@ -1,6 +1,7 @@
 //! What values are lawful, one by one and together.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents, DocumentsPolicy, Hidden,
-    Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration, RegistrationPolicy,
-    Scope, ScopeToken, Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback, parse,
+    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents,
+    DocumentsPolicy, Hidden, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration,
+    RegistrationPolicy, Scope, ScopeToken, Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback,
+    parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -70,10 +72,8 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
                 url.origin().ascii_serialization()
             ));
         }
-        if url.scheme() == "https" && limits.enabled && limits.trusted_proxies.is_empty() {
-            r.notice(
-                "limits.trusted_proxies is empty: behind a proxy all people count as one for the limits; name the proxy's address",
-            );
+        if url.scheme() == "https" && limits.trusted_proxies.is_empty() {
+            proxy_unnamed(r, listen, &limits);
         }
     }
 
@@ -106,6 +106,21 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
             effective,
         }),
         _ => Err(reader.problems.in_order()),
+    }
+}
+
+/// TLS ends in front of this server, so somebody passes requests on; without a name for them nobody is told apart.
+fn proxy_unnamed(r: &mut Reader, listen: SocketAddr, limits: &Limits) {
+    if listen.ip().is_loopback() {
+        r.notice(format!(
+            "limits.trusted_proxies is empty, while public_url is https and only this machine reaches {listen}: requests come \
+             through a proxy here, and all people behind it count as one for the limits, for failed sign-ins and in the \
+             record of attempts; set limits.trusted_proxies = [\"127.0.0.1\", \"::1\"]"
+        ));
+    } else if limits.enabled {
+        r.notice(
+            "limits.trusted_proxies is empty: behind a proxy all people count as one for the limits; name the proxy's address",
+        );
     }
 }
 
@@ -512,6 +527,7 @@ fn limits(r: &mut Reader) -> Limits {
     Limits {
         enabled: r.flag("limits.enabled"),
         trusted_proxies: r.items("limits.trusted_proxies", parse::network),
+        forwarded_header: forwarded_header(r),
         register_per_minute: r.count("limits.register_per_minute"),
         register_per_minute_total: r.count("limits.register_per_minute_total"),
         authorize_per_minute: r.count("limits.authorize_per_minute"),
@@ -524,6 +540,15 @@ fn limits(r: &mut Reader) -> Limits {
         body_bytes: r.bytes("limits.body_bytes"),
         mcp_body_bytes: r.bytes("limits.mcp_body_bytes"),
     }
+}
+
+fn forwarded_header(r: &mut Reader) -> String {
+    const KEY: &str = "limits.forwarded_header";
+    let text = r.text(KEY);
+    if let Err(message) = parse::header_name(&text) {
+        r.refuse(KEY, message);
+    }
+    text
 }
 
 fn log(r: &mut Reader) -> Log {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use url::Url;
 
 use crate::oauth::scope::{OFFLINE_ACCESS, ScopeToken};
@@ -60,7 +60,8 @@ pub(super) fn private_use_scheme(text: &str) -> Result<String, String> {
 
 /// A host whose clients may leave PKCE out: a whole name, out of reach of programs on the person's own machine.
 pub(super) fn exempt_host(text: &str) -> Result<String, String> {
-    let host = url::Host::parse(text).map_err(|_| format!("{text:?} is not a host name; write it as \"chatgpt.com\""))?;
+    let host =
+        url::Host::parse(text).map_err(|_| format!("{text:?} is not a host name; write it as \"chatgpt.com\""))?;
     match host {
         url::Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => {
             Err(format!("{text:?} must not be exempt: any program on a person's machine can wait there"))
@@ -70,7 +71,9 @@ pub(super) fn exempt_host(text: &str) -> Result<String, String> {
             Err(format!("{text:?} is not a whole host name; write it as \"chatgpt.com\", without wildcards"))
         }
         url::Host::Domain(name) => Ok(name),
-        url::Host::Ipv4(_) | url::Host::Ipv6(_) => Err(format!("{text:?} is an address; only host names can be exempt")),
+        url::Host::Ipv4(_) | url::Host::Ipv6(_) => {
+            Err(format!("{text:?} is an address; only host names can be exempt"))
+        }
     }
 }
 
@@ -129,11 +132,31 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         Ok(address) => IpNet::from(address),
         Err(_) => text.parse::<IpNet>().map_err(|_| wrong())?,
     };
-    // Believing everybody's X-Forwarded-For lets anybody be anybody.
+    let network = unmapped(network.trunc());
+    // Believing what everybody writes lets anybody be anybody.
     if network.prefix_len() == 0 {
         return Err(format!("{text:?} trusts the whole internet; name the proxies"));
     }
-    Ok(network.trunc())
+    Ok(network)
+}
+
+/// Addresses are compared in their own form, IPv4 addresses inside IPv6 ones too.
+fn unmapped(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let inner = mapped.prefix_len().checked_sub(96).zip(mapped.addr().to_ipv4_mapped());
+    match inner.map(|(length, address)| Ipv4Net::new(address, length)) {
+        Some(Ok(inner)) => IpNet::V4(inner),
+        Some(Err(_)) | None => network,
+    }
+}
+
+/// RFC 9110 §5.1: `field-name`.
+pub(super) fn header_name(text: &str) -> Result<(), String> {
+    let lawful = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(lawful) {
+        return Err(format!("{text:?} is not the name of a header; write \"X-Forwarded-For\" or \"Forwarded\""));
+    }
+    Ok(())
 }
 
 /// Where something is mounted: plain segments that need no escaping anywhere.

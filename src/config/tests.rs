@@ -487,6 +487,20 @@ fn limits_are_positive_and_proxies_are_networks() {
     refused(&[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "caddy")], "limits.trusted_proxies", "is not a network");
     let config = with(&[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "10.1.2.3/8, ::1,127.0.0.1")]).unwrap();
     assert_eq!(texts(&config.limits.trusted_proxies), ["10.0.0.0/8", "::1/128", "127.0.0.1/32"]);
+    let mapped =
+        with(&[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "::ffff:10.1.2.3, ::ffff:192.0.2.0/120,2001:db8::/32")])
+            .unwrap();
+    assert_eq!(texts(&mapped.limits.trusted_proxies), ["10.1.2.3/32", "192.0.2.0/24", "2001:db8::/32"]);
+    for whole in ["::/0", "::ffff:0:0/96", "::ffff:1.2.3.4/96"] {
+        refused(&[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", whole)], "limits.trusted_proxies", "whole internet");
+    }
+    assert_eq!(config.limits.forwarded_header, "X-Forwarded-For");
+    for name in ["Forwarded", "CF-Connecting-IP", "fly-client-ip"] {
+        with(&[("PORTCULLIS__LIMITS__FORWARDED_HEADER", name)]).unwrap();
+    }
+    for name in ["X-Forwarded-For, Forwarded", "X Forwarded", "X-Forwarded-For:", "é"] {
+        refused(&[("PORTCULLIS__LIMITS__FORWARDED_HEADER", name)], "limits.forwarded_header", "name of a header");
+    }
 }
 
 #[test]
@@ -498,10 +512,13 @@ fn origins_and_hosts_of_mcp_are_normal_forms() {
     .unwrap();
     assert_eq!(texts(&config.mcp.allowed_origins), ["https://app.example.com", "vscode-webview://abc"]);
     assert_eq!(texts(&config.mcp.allowed_hosts), ["mcp.internal", "10.1.2.3:8080", "[::1]:80"]);
-    for origin in ["*", "app.example.com", "https://app.example.com/x", "null", "https://*.example.com", "https://bücher.example"] {
+    for origin in
+        ["*", "app.example.com", "https://app.example.com/x", "null", "https://*.example.com", "https://bücher.example"]
+    {
         assert!(with(&[("PORTCULLIS__MCP__ALLOWED_ORIGINS", origin)]).is_err(), "{origin}");
     }
-    for host in ["https://a", "a/b", "*", "*.example.com", "a@b", "a%20b", "bücher.example", "[::1", "a:b", "a:70000"] {
+    for host in ["https://a", "a/b", "*", "*.example.com", "a@b", "a%20b", "bücher.example", "[::1", "a:b", "a:70000"]
+    {
         assert!(with(&[("PORTCULLIS__MCP__ALLOWED_HOSTS", host)]).is_err(), "{host}");
     }
 }
@@ -518,8 +535,19 @@ fn the_folder_of_documents_must_exist() {
 fn notices_tell_what_will_surprise() {
     let config = with(&[("PORTCULLIS__LISTEN", "0.0.0.0:8080")]).unwrap();
     assert!(config.notices[0].contains("set public_url"), "{:?}", config.notices);
-    let config = with(&[("PORTCULLIS__PUBLIC_URL", "https://a.example")]).unwrap();
-    assert!(config.notices[0].contains("trusted_proxies"), "{:?}", config.notices);
+    // Who passes requests on is on this machine, or may be anywhere.
+    let https = ("PORTCULLIS__PUBLIC_URL", "https://a.example");
+    for listen in ["127.0.0.1:8080", "[::1]:8080", "127.1.2.3:1"] {
+        for limits in ["true", "false"] {
+            let listen = ("PORTCULLIS__LISTEN", listen);
+            let config = with(&[https, listen, ("PORTCULLIS__LIMITS__ENABLED", limits)]).unwrap();
+            assert!(config.notices[0].contains("trusted_proxies = [\"127.0.0.1\", \"::1\"]"), "{:?}", config.notices);
+            let listed = with(&[https, listen, ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1")]).unwrap();
+            assert_eq!(listed.notices, Vec::<String>::new());
+        }
+    }
+    let config = with(&[https, ("PORTCULLIS__LISTEN", "0.0.0.0:8080")]).unwrap();
+    assert!(config.notices[0].contains("name the proxy's address"), "{:?}", config.notices);
 }
 
 #[test]

@@ -161,6 +161,23 @@ pub(super) const SCHEME: Ways = &[
     (Front::Cloudflare, "SSL/TLS → Overview: Full (strict)"),
 ];
 
+pub(super) const FORWARDED: Ways = &[
+    (Front::Nginx, "`proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`"),
+    (
+        Front::Caddy,
+        "nothing to set: Caddy writes X-Forwarded-For; behind another proxy name that one in its `trusted_proxies`",
+    ),
+    (
+        Front::Traefik,
+        "nothing to set; behind another proxy name that one in `forwardedHeaders.trustedIPs` of the entry point",
+    ),
+    (Front::Apache, "nothing to set: mod_proxy writes X-Forwarded-For; remove `ProxyAddHeaders Off`"),
+    (
+        Front::Cloudflare,
+        "a tunnel connects from its own machine: list that address; without one list Cloudflare's networks beside your own proxy's",
+    ),
+];
+
 pub(super) const STREAM: Ways = &[
     (
         Front::Nginx,

@@ -7,7 +7,6 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form, destination, signed_in, step};
-use crate::http::address::Network;
 use crate::http::body;
 use crate::http::page::{Login, Page, Requester};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
@@ -173,7 +172,7 @@ async fn authenticate(
     password: &str,
     now: Timestamp,
 ) -> Result<Outcome, PageRejection> {
-    let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+    let network = app.visits.proxies.network_of(parts);
     let username = Username::parse(typed).ok();
     let name = username.as_ref().map_or("", Username::as_str);
     let most = i64::from(app.config.limits.sign_in_failures.get());

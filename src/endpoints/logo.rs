@@ -11,7 +11,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
-use crate::http::address::Network;
 use crate::http::respond::{Failure, Rejection};
 use crate::http::visit::Visit;
 use crate::model::id::ClientId;
@@ -35,7 +34,7 @@ pub(crate) async fn handle(
 async fn serve(app: &App, id: &ClientId, parts: &Parts) -> Result<Response, Rejection> {
     let headers = &parts.headers;
     if let Some(limits) = &app.limits {
-        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        let network = app.visits.proxies.network_of(parts);
         limits.authorize.check(network).map_err(|wait| Rejection::TooMany { wait })?;
     }
     let Some((media_type, content)) = app.store.find_logo(id).await? else {

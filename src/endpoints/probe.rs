@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::app::App;
-use crate::http::address::Network;
+use crate::http::address::{Forwarding, Network};
 use crate::http::respond::{Rejection, json};
 use crate::http::visit::Visit;
 use crate::model::time::Timestamp;
@@ -50,6 +50,9 @@ struct Arrived<'a> {
     forwarded_host: Option<String>,
     /// Whether any header says on whose behalf the request is passed on.
     forwarded_for: bool,
+    /// What came of it: `none`, `believed`, or `unlisted`, `missing` and `unreadable` where the proxies or the header that
+    /// they write are not set up here.
+    forwarded: &'static str,
     /// The address that this server answers by, whatever the headers say.
     public_url: String,
 }
@@ -64,6 +67,7 @@ pub(crate) async fn arrived(State(app): State<App>, visit: Visit, request: Reque
 fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
     let network = admit(app, parts)?;
     let headers = &parts.headers;
+    let (_, forwarding) = app.visits.proxies.client_of(parts);
     let arrived = Arrived {
         version: env!("CARGO_PKG_VERSION"),
         time: app.clock.now(),
@@ -75,7 +79,8 @@ fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
         network: network.to_string(),
         forwarded_proto: text(headers, "x-forwarded-proto"),
         forwarded_host: text(headers, "x-forwarded-host"),
-        forwarded_for: headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded"),
+        forwarded_for: forwarding != Forwarding::None,
+        forwarded: forwarding.as_str(),
         public_url: app.issuer.to_string(),
     };
     Ok(json(StatusCode::OK, &arrived)?)
@@ -111,7 +116,7 @@ fn events() -> Response {
 }
 
 fn admit(app: &App, parts: &Parts) -> Result<Network, Rejection> {
-    let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+    let network = app.visits.proxies.network_of(parts);
     if let Some(limits) = &app.limits {
         limits.probe.check(network).map_err(|wait| Rejection::TooMany { wait })?;
     }

@@ -11,7 +11,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::config::RegistrationPolicy;
-use crate::http::address::Network;
 use crate::http::body;
 use crate::http::respond::{Rejection, json};
 use crate::http::visit::Visit;
@@ -72,7 +71,7 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
     visit.stage = Stage::Registration;
     let (parts, body) = request.into_parts();
     if let Some(limits) = &app.limits {
-        let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
+        let network = app.visits.proxies.network_of(&parts);
         limits.register.check(network).map_err(|wait| Rejection::TooMany { wait })?;
     }
     if let RegistrationPolicy::Token(expected) = &app.config.registration.policy {

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse as _, Response};
 use crate::app::App;
 use crate::app::client_auth::authenticate;
 use crate::crypto::jwt::verify_signed;
-use crate::http::address::Network;
 use crate::http::body;
 use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
@@ -27,7 +26,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     visit.stage = Stage::Revoke;
     let (parts, body) = request.into_parts();
     if let Some(limits) = &app.limits {
-        let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
+        let network = app.visits.proxies.network_of(&parts);
         limits.token.check(network).map_err(|wait| Rejection::TooMany { wait })?;
     }
     let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;

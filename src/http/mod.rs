@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod body;
 pub(crate) mod cookie;
+mod forwarded;
 pub(crate) mod limit;
 pub(crate) mod page;
 pub(crate) mod respond;

@@ -1,17 +1,14 @@
 //! Who calls, and which attempt to connect the call belongs to: made once for each request, so that every step and
 //! every refusal is recorded and every answer can name the attempt.
 
-use std::sync::Arc;
-
 use axum::extract::Request;
 use axum::http::Method;
 use axum::http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, USER_AGENT,
 };
 use axum::http::request::Parts;
-use ipnet::IpNet;
 
-use super::address::Network;
+use super::address::Proxies;
 use crate::attempts::recorder::Recorder;
 use crate::attempts::scrub;
 use crate::crypto::master::AttemptKey;
@@ -26,7 +23,7 @@ pub(crate) struct Visits {
     pub(crate) key: AttemptKey,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
-    pub(crate) trusted_proxies: Arc<[IpNet]>,
+    pub(crate) proxies: Proxies,
 }
 
 /// One request, as the record sees it.
@@ -50,14 +47,14 @@ impl Visits {
     /// Visits that leave no record.
     #[cfg(test)]
     pub(crate) fn unrecorded(key: AttemptKey, clock: Clock) -> Self {
-        Self { key, clock, recorder: Recorder::off(), trusted_proxies: Arc::new([]) }
+        Self { key, clock, recorder: Recorder::off(), proxies: Proxies::none() }
     }
 
     /// The visit of a request.
     pub(crate) fn of(&self, parts: &Parts) -> Visit {
         let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.map(|agent| scrub::agent(&agent)).unwrap_or_default();
-        self.from(&agent, Network::of_request(parts, &self.trusted_proxies).to_string())
+        self.from(&agent, self.proxies.network_of(parts).to_string())
     }
 
     /// The visit of a request of which only the grant is known any more.

@@ -166,21 +166,44 @@ fn scheme(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Only where the internet comes in: on one's own network the caller is where the limits say.
+/// The server says itself whether it believes the headers by which proxies say for whom they pass a request on; one that
+/// doesn't is judged by the network that it sees.
 fn all_as_one(seen: &Observations) -> Option<Finding> {
     let body = probe(seen)?;
-    let network = body.get("network")?.as_str()?.parse().ok()?;
-    let forwarded = body.get("forwarded_for") == Some(&true.into());
-    let outside =
-        seen.addresses.as_ref().is_some_and(|all| all.iter().any(|address| super::reach::is_public(*address)));
-    (forwarded && outside && !super::reach::is_public(network)).then(|| {
-        Finding::advice(
-            "all-count-as-one",
-            format!("the server counts you as {network}, which is its proxy's address"),
-            "the caller's own network: else all people share one limit, and one flood locks everybody out",
-            "Name the proxy's address in limits.trusted_proxies.",
-        )
-    })
+    let text = |member: &str| body.get(member).and_then(serde_json::Value::as_str);
+    let network = text("network")?;
+    let (saw, fix) = match text("forwarded") {
+        Some("unlisted") => (
+            format!("your proxy says for whom it passes requests on and is not believed: all count as {}", shortened(network)),
+            "Name the address from which the proxy connects to the server in limits.trusted_proxies, and restart the server; \
+             its log says the address.",
+        ),
+        Some("missing") => (
+            "your proxy is listed in limits.trusted_proxies, and the header that counts does not arrive: another one does".to_owned(),
+            "Name the header that the proxy itself sets in limits.forwarded_header, or have the proxy set that one.",
+        ),
+        Some("unreadable") => (
+            "the header by which your proxies say for whom they pass requests on holds something that is no address".to_owned(),
+            "Have every proxy in the chain write addresses, in the form of X-Forwarded-For or of Forwarded (RFC 7239).",
+        ),
+        _ => {
+            // Only where the internet comes in: on one's own network the caller is where the limits say.
+            let is_public = super::reach::is_public;
+            let network = network.parse().ok()?;
+            let forwarded = body.get("forwarded_for") == Some(&true.into());
+            let outside = seen.addresses.as_ref().is_some_and(|all| all.iter().any(|address| is_public(*address)));
+            if !forwarded || !outside || is_public(network) {
+                return None;
+            }
+            (
+                format!("the server counts you as {network}, which is a proxy's address"),
+                "Name every proxy's address in limits.trusted_proxies.",
+            )
+        }
+    };
+    let expected = "the caller's own network: else all people share one limit, and a few typing errors or one flood lock \
+                    everybody out";
+    Some(Finding::remark("all-count-as-one", saw, expected, fix).ways(front::FORWARDED))
 }
 
 fn no_probe(seen: &Observations) -> Option<Finding> {

@@ -73,7 +73,7 @@ fn good() -> Observations {
     let page = Answer { status: 400, body: "<!doctype html>".to_owned(), ..Answer::default() };
     let probe = json!({
         "authorization": true, "time": NOW, "host": "auth.example.com", "forwarded_proto": "https",
-        "forwarded_for": true, "network": "1.0.0.1", "public_url": ORIGIN,
+        "forwarded_for": true, "forwarded": "believed", "network": "1.0.0.1", "public_url": ORIGIN,
     });
     let stream = answer(200, &[], &json!({}));
     let profiles = Profiles::embedded().unwrap();
@@ -305,6 +305,15 @@ fn each_fault_on_the_way_has_its_name() {
     };
     check(|seen| probed(seen, "host", "127.0.0.1:8080"), "host-replaced", &[]);
     check(|seen| probed(seen, "network", "172.17.0.1"), "all-count-as-one", &[]);
+    for forwarded in ["unlisted", "missing", "unreadable"] {
+        // Also where nothing is public.
+        let inside = |seen: &mut Observations| {
+            probed(seen, "forwarded", forwarded);
+            seen.assume_public = true;
+            seen.addresses = None;
+        };
+        check(inside, "all-count-as-one", &[]);
+    }
     check(|seen| probed(seen, "forwarded_proto", "http"), "forwarded-proto", &[]);
     let on_page = |seen: &mut Observations| {
         if let Some(Ok(answer)) = &mut seen.authorize {

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use crate::app::App;
 use crate::clients::Found;
 use crate::config::RegistrationPolicy;
-use crate::http::address::Network;
 use crate::http::respond::{PageRejection, Rejection, Trouble};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
@@ -118,7 +117,7 @@ async fn adopt(
         return Ok(None);
     }
     if let Some(limits) = &app.limits {
-        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        let network = app.visits.proxies.network_of(parts);
         limits.register.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
     }
     let metadata = ClientMetadata::of_public(uri, vendor.map(|profile| profile.name.clone()), &app.rules);

@@ -19,7 +19,6 @@ use self::answer::{answer, refuse};
 use self::identify::{identify, still_stands, trouble, unreadable};
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, signed_in, step};
-use crate::http::address::Network;
 use crate::http::body;
 use crate::http::respond::{Failure, PageRejection, see_other};
 use crate::http::visit::Visit;
@@ -64,7 +63,7 @@ async fn begin(
     visit.begins(attempt.clone());
     visit.received(params);
     if let Some(limits) = &app.limits {
-        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        let network = app.visits.proxies.network_of(parts);
         limits.authorize.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
     }
     let (client, redirect_uri) = identify(app, visit, parts, params, now).await?;
@@ -96,7 +95,7 @@ async fn begin(
         sessions.sign_in_ttl.min(sessions.authorization_ttl)
     };
     if let Some(limits) = &app.limits {
-        let network = Network::of_request(parts, &app.config.limits.trusted_proxies);
+        let network = app.visits.proxies.network_of(parts);
         let kept = limits.kept.check_many(network, kib(params), visitor.is_none());
         kept.map_err(|wait| PageRejection::TooMany { wait })?;
     }

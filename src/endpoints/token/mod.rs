@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::app::client_auth::authenticate;
-use crate::http::address::Network;
 use crate::http::body;
 use crate::http::respond::{Rejection, json};
 use crate::http::visit::Visit;
@@ -44,7 +43,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     visit.stage = Stage::Token;
     let (parts, body) = request.into_parts();
     if let Some(limits) = &app.limits {
-        let network = Network::of_request(&parts, &app.config.limits.trusted_proxies);
+        let network = app.visits.proxies.network_of(&parts);
         limits.token.check(network).map_err(|wait| Rejection::TooMany { wait })?;
     }
     // OAuth 2.1 §3.2.2: parameters belong into the body; in the URL they end up in logs.
