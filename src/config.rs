@@ -41,6 +41,7 @@ pub struct Config {
     pub public_url: Url,
     /// The name that people see.
     pub name: String,
+    pub connections: Connections,
     pub database: Database,
     pub keys: Keys,
     pub tokens: Tokens,
@@ -63,6 +64,17 @@ pub struct Config {
     /// What an administrator should hear at start though it stops nothing.
     pub notices: Vec<String>,
     effective: String,
+}
+
+/// `[connections]`
+#[derive(Debug, Clone)]
+pub struct Connections {
+    pub max: usize,
+    pub max_per_network: usize,
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    /// At least what the HTTP library needs.
+    pub header_bytes: usize,
 }
 
 /// `[database]`

@@ -18,6 +18,7 @@ pub mod model;
 pub mod oauth;
 pub mod outside;
 pub mod revocations;
+pub mod serve;
 pub mod server;
 pub mod simulate;
 pub mod store;

@@ -1,7 +1,6 @@
-//! The one route table, the layers around it, and serving until told to stop.
+//! The one route table and the layers around it.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +10,13 @@ use axum::extract::State;
 use axum::http::{HeaderName, Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
-use tokio::net::TcpListener;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::account;
 use crate::api;
-use crate::app::{App, jobs};
-use crate::attempts::writer;
+use crate::app::App;
 use crate::config::Tool;
 use crate::endpoints::{
     authorize, consent, discovery, document, health, login, logo, probe, register, revoke, setup, token,
@@ -30,11 +27,6 @@ use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
 use crate::oauth::metadata::protected_resource_url;
 use crate::store::Store;
-
-/// How long requests under way may take to end after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How long what was recorded last may take to be written.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Every path of the server with what serves it.
 pub fn router(app: &App) -> Router {
@@ -197,45 +189,4 @@ impl Directory for StoreDirectory {
             }
         })
     }
-}
-
-/// Serves on `listener` until `shutdown` resolves; then requests under way are finished, for a while.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let router = router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let (finish, finished) = tokio::sync::watch::channel(false);
-    let jobs = jobs::start(&app, &stopped);
-    // It is told to stop last: the requests that end now are recorded too.
-    let writer = app
-        .take_inbox()
-        .map(|inbox| tokio::spawn(writer::run(app.store.clone(), app.visits.recorder.clone(), inbox, finished)));
-    let signal = async move {
-        shutdown.await;
-        let _ = stop.send(true);
-    };
-    let mut draining = stopped;
-    let server = axum::serve(listener, router).with_graceful_shutdown(signal);
-    let outcome = tokio::select! {
-        outcome = server => outcome,
-        () = async { let _ = draining.wait_for(|stopped| *stopped).await; tokio::time::sleep(DRAIN).await } => {
-            tracing::warn!("some requests did not end in time and were cut off");
-            Ok(())
-        }
-    };
-    jobs.join_all().await;
-    let _ = finish.send(true);
-    if let Some(writer) = writer
-        && tokio::time::timeout(LAST_WORDS, writer).await.is_err()
-    {
-        tracing::warn!("the last steps of attempts to connect could not be recorded in time");
-    }
-    app.store().close().await;
-    outcome
 }

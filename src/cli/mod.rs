@@ -130,8 +130,6 @@ enum CliError {
     /// A look from outside that found nothing to look at.
     #[error("{0}")]
     CannotBegin(String),
-    #[error("serving failed: {0}")]
-    Serve(std::io::Error),
     #[error("{0}")]
     Other(String),
 }

@@ -11,7 +11,7 @@ use crate::crypto::random::Random;
 use crate::fetch::Resolver;
 use crate::model::secret::SecretKind;
 use crate::model::time::Clock;
-use crate::server;
+use crate::serve::serve;
 
 /// How long a set-up link is good.
 const SETUP_LINK: Duration = Duration::from_hours(24);
@@ -32,7 +32,8 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
         TcpListener::bind(config.listen).await.map_err(|source| CliError::Listen { address: config.listen, source })?;
     tracing::info!(listen = %config.listen, public_url = config.origin(), database = app.store().engine(), "serving");
     greet(&config, &app, &clock, &random).await?;
-    server::serve(listener, app, stop_signal()).await.map_err(CliError::Serve)
+    serve(listener, app, stop_signal()).await;
+    Ok(())
 }
 
 async fn greet(config: &Config, app: &App, clock: &Clock, random: &Random) -> Result<(), CliError> {

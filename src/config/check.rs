@@ -11,7 +11,7 @@ use url::Url;
 use super::problems::Problems;
 use super::reader::Reader;
 use super::{
-    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Consent, Database, Docs, Documents,
+    Algorithm, Api, Attempts, AuthMethod, Clients, Config, Connections, Consent, Database, Docs, Documents,
     DocumentsPolicy, Hidden, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration,
     RegistrationPolicy, Scope, ScopeToken, Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback,
     parse,
@@ -27,6 +27,13 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
     let listen = r.address("listen");
     let public_url = public_url(r);
     let name = name(r);
+    let connections = Connections {
+        max: r.size("connections.max", 16..=1_000_000),
+        max_per_network: r.size("connections.max_per_network", 1..=1_000_000),
+        header_timeout: r.duration("connections.header_timeout", SECOND..=5 * MINUTE),
+        idle_timeout: r.duration("connections.idle_timeout", SECOND..=DAY),
+        header_bytes: r.size("connections.header_bytes", 8192..=1 << 20),
+    };
     let database = database(r);
     let keys = keys(r, &database);
     let tokens = tokens(r);
@@ -83,6 +90,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
             listen,
             public_url,
             name,
+            connections,
             database,
             keys,
             tokens,
@@ -283,7 +291,7 @@ fn passwords(r: &mut Reader, public_url: Option<&Url>) -> Passwords {
     let trial = public_url.is_some_and(|url| url.scheme() == "http");
     let least = if trial || public_url.is_none() { 8 } else { 8192 };
     Passwords {
-        min_length: usize::try_from(r.number("passwords.min_length", 8..=128)).unwrap_or(128),
+        min_length: r.size("passwords.min_length", 8..=128),
         memory_kib: r.number("passwords.memory_kib", least..=4_194_304),
         iterations: r.number("passwords.iterations", 1..=64),
     }

@@ -144,12 +144,17 @@ impl Reader {
         }
     }
 
+    /// The same as a size.
+    pub(super) fn size(&mut self, key: &str, range: RangeInclusive<u32>) -> usize {
+        usize::try_from(self.number(key, range)).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn count(&mut self, key: &str) -> NonZeroU32 {
         NonZeroU32::new(self.number(key, 1..=u32::MAX)).unwrap_or(NonZeroU32::MIN)
     }
 
     pub(super) fn bytes(&mut self, key: &str) -> usize {
-        usize::try_from(self.number(key, 1024..=u32::MAX)).unwrap_or(usize::MAX)
+        self.size(key, 1024..=u32::MAX)
     }
 
     /// A duration within `range`; zero where it isn't.

@@ -179,7 +179,7 @@ impl TestServer {
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = app.clone();
         let task = tokio::spawn(async move {
-            portcullis::server::serve(listener, serving, async { drop(stopped.await) }).await.unwrap();
+            portcullis::serve::serve(listener, serving, async { drop(stopped.await) }).await;
         });
         Self { app, origin, address: own, config, database, hand, resolver, stop: Some(stop), task: Some(task) }
     }

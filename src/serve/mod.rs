@@ -1,0 +1,96 @@
+//! Serving: connections, the work in the background, and the end of both.
+//!
+//! `accept` takes connections and bounds their number, `connection` bounds the time of one, `exchange` leaves it clean
+//! after each request. What is served is the route table's matter.
+
+mod accept;
+mod background;
+mod connection;
+mod exchange;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::server::router;
+use accept::{Acceptor, Seats};
+use background::Background;
+
+/// After the signal a stop takes less than ten seconds, whatever clients do: so long event streams may
+/// come to their end by themselves, so long requests under way may take, and so long the rest.
+const STREAMS: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(5);
+const CUT: Duration = Duration::from_millis(500);
+const CLOSE: Duration = Duration::from_millis(1500);
+
+/// How far the end has come. Each step is taken once, in this order.
+#[derive(Clone, Debug)]
+struct Stop {
+    /// The server is about to stop: answers announce that the connection closes.
+    stopping: CancellationToken,
+    /// No connection is accepted any more, and those that are open end with the request that is under way.
+    closing: CancellationToken,
+    /// Event streams end.
+    streams: CancellationToken,
+    /// Connections end as they are.
+    cut: CancellationToken,
+}
+
+/// Serves on `listener` until `shutdown` resolves; then requests under way are finished, for a while.
+pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) {
+    let stop = Stop {
+        stopping: CancellationToken::new(),
+        closing: CancellationToken::new(),
+        streams: CancellationToken::new(),
+        cut: CancellationToken::new(),
+    };
+    let tasks = TaskTracker::new();
+    let acceptor = Acceptor {
+        router: router(&app),
+        seats: Arc::new(Seats::new(app.config.connections.clone(), app.visits.proxies.clone())),
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+    };
+    let background = Background::start(&app);
+    let accepting = tokio::spawn(acceptor.run(listener));
+    shutdown.await;
+    stop.stopping.cancel();
+    stop.closing.cancel();
+    // The listener is closed before connections are waited for.
+    let _ = accepting.await;
+    tasks.close();
+    end_connections(&stop, &tasks).await;
+    background.stop().await;
+    if timeout(CLOSE, app.store().close()).await.is_err() {
+        tracing::warn!("the database did not let go in time");
+    }
+}
+
+async fn end_connections(stop: &Stop, tasks: &TaskTracker) {
+    let streams = async {
+        sleep(STREAMS).await;
+        stop.streams.cancel();
+        std::future::pending::<()>().await;
+    };
+    let ended = timeout(DRAIN, async {
+        tokio::select! {
+            () = tasks.wait() => {}
+            () = streams => {}
+        }
+    });
+    if ended.await.is_err() {
+        tracing::warn!(connections = tasks.len(), "some requests did not end in time and were cut off");
+    }
+    stop.streams.cancel();
+    stop.cut.cancel();
+    let _ = timeout(CUT, tasks.wait()).await;
+}
+
+#[cfg(test)]
+mod tests;
