@@ -14,9 +14,6 @@ use crate::oauth::params::Params;
 
 /// Who needs longer for the few bytes that are read here holds the connection on purpose.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So much of a body that is too large, and for so long, is read and thrown away, so that its sender gets to read
-/// the answer: a connection that is closed on somebody who writes takes the answer with it.
-const DRAIN: (usize, Duration) = (8 << 20, Duration::from_secs(1));
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,27 +26,13 @@ pub(crate) enum Unread {
     TooSlow,
 }
 
-/// Reads a whole body of at most `limit` bytes, whatever length it claims to have.
+/// Reads a whole body of at most `limit` bytes, whatever length it claims to have. What is left of one that is refused,
+/// the connection deals with.
 pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
-    let outcome = if body.size_hint().lower() > limit as u64 {
-        Err(Unread::TooLarge)
-    } else {
-        tokio::time::timeout(PATIENCE, read(&mut body, limit)).await.unwrap_or(Err(Unread::TooSlow))
-    };
-    if outcome == Err(Unread::TooLarge) {
-        let (most, patience) = DRAIN;
-        let drained = async {
-            let mut length = 0;
-            while let Some(Ok(data)) = next(&mut body).await
-                && length < most
-            {
-                length += data.len();
-            }
-        };
-        // Drained or not, the answer is the same.
-        let _ = tokio::time::timeout(patience, drained).await;
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Unread::TooLarge);
     }
-    outcome
+    tokio::time::timeout(PATIENCE, read(&mut body, limit)).await.unwrap_or(Err(Unread::TooSlow))
 }
 
 async fn read(body: &mut Body, limit: usize) -> Result<Bytes, Unread> {

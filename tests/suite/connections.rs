@@ -16,8 +16,108 @@ use crate::wire::{PATIENCE, Wire, request};
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
 
+/// Requests that are refused before anybody looks at their body, at every kind of route.
+const REFUSED: [(&str, u16); 8] = [
+    ("POST /mcp", 401),
+    ("POST /", 401),
+    ("PUT /mcp", 401),
+    ("POST /nowhere", 404),
+    ("PUT /token", 405),
+    ("POST /api/v1/clients", 401),
+    ("DELETE /account", 405),
+    ("POST /probe", 200),
+];
+
 async fn server(settings: &[(&str, &str)]) -> TestServer {
     TestServer::with(Database::Sqlite, settings).await
+}
+
+/// RFC 9112 §9.3: after an answer the connection is good for the next request, or the answer says that it is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_before_the_body_leaves_the_connection_clean() {
+    let server = server(&[]).await;
+    let long = "x".repeat(60_000);
+    for (line, status) in REFUSED {
+        for body in ["", "x", INITIALIZE, &long] {
+            let chunked = format!(
+                "{line} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                body.len()
+            );
+            let chunked = if body.is_empty() { request(line, "", "") } else { chunked };
+            for whole in [request(line, "", body), chunked] {
+                // One after the other.
+                let mut wire = Wire::to(&server.address).await;
+                for _ in 0..3 {
+                    wire.send(&whole).await;
+                    let told = wire.told().await;
+                    assert_eq!((told.status, told.closes()), (status, false), "{line} {} {told:?}", body.len());
+                }
+                // Sent ahead, with another request behind.
+                wire.send(format!("{whole}{whole}{}", request("GET /healthz", "", ""))).await;
+                assert_eq!(wire.told().await.status, status, "{line}");
+                assert_eq!(wire.told().await.status, status, "{line}");
+                assert_eq!(wire.told().await.status, 200, "{line}");
+                // The body a moment later than the head.
+                let (head, rest) = whole.split_at(whole.find("\r\n\r\n").unwrap() + 4);
+                wire.send(head).await;
+                tokio::task::yield_now().await;
+                wire.send(rest).await;
+                assert_eq!(wire.told().await.status, status, "{line}");
+                wire.request("GET /healthz", "", "").await;
+                assert_eq!(wire.told().await.status, 200, "{line}");
+            }
+        }
+    }
+}
+
+/// RFC 9112 §9.6: a body that is too long to be read away is announced, and the answer isn't lost to a reset while its
+/// receiver is still sending.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_before_a_long_body_announces_the_close() {
+    let server = server(&[]).await;
+    let piece = "x".repeat(64 << 10);
+    for (line, status) in REFUSED {
+        for chunked in [false, true] {
+            let mut wire = Wire::to(&server.address).await;
+            let pieces = 64;
+            if chunked {
+                wire.send(format!("{line} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")).await;
+            } else {
+                let length = pieces * piece.len();
+                wire.send(format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n")).await;
+            }
+            for _ in 0..pieces {
+                let piece = if chunked { format!("{:x}\r\n{piece}\r\n", piece.len()) } else { piece.clone() };
+                wire.send(piece).await;
+            }
+            let told = wire.told().await;
+            assert_eq!((told.status, told.closes()), (status, true), "{line} {told:?}");
+            assert!(wire.ends().await, "{line}: reset");
+        }
+    }
+}
+
+/// RFC 9110 §10.1.1: who asks before sending gets the refusal and is not told to go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_waits_for_our_word_is_not_asked_for() {
+    let server = server(&[]).await;
+    for (line, status) in REFUSED {
+        let mut wire = Wire::to(&server.address).await;
+        wire.send(format!("{line} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n"))
+            .await;
+        let told = wire.told().await;
+        assert_eq!((told.status, told.closes()), (status, true), "{line} {told:?}");
+        assert!(wire.ends().await);
+    }
+    // Who is to be read is asked for it.
+    let mut wire = Wire::to(&server.address).await;
+    let head = "content-type: application/x-www-form-urlencoded\r\nexpect: 100-continue\r\ncontent-length: 12";
+    wire.send(format!("POST /token HTTP/1.1\r\nhost: localhost\r\n{head}\r\n\r\n")).await;
+    assert_eq!(wire.told().await.status, 100);
+    wire.send("grant_type=x").await;
+    assert_ne!(wire.told().await.status, 100);
+    wire.request("GET /healthz", "", "").await;
+    assert_eq!(wire.told().await.status, 200);
 }
 
 /// Half-sent requests, however slowly they go on, and silent connections end in time.
