@@ -42,6 +42,7 @@ pub struct Config {
     /// The name that people see.
     pub name: String,
     pub connections: Connections,
+    pub shutdown: Shutdown,
     pub database: Database,
     pub keys: Keys,
     pub tokens: Tokens,
@@ -75,6 +76,12 @@ pub struct Connections {
     pub idle_timeout: Duration,
     /// At least what the HTTP library needs.
     pub header_bytes: usize,
+}
+
+/// `[shutdown]`
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    pub delay: Duration,
 }
 
 /// `[database]`

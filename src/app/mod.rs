@@ -16,6 +16,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::http::header::InvalidHeaderName;
+use tokio_util::sync::CancellationToken;
 
 use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::{Profiles, ProfilesError};
@@ -73,6 +74,8 @@ pub struct Parts {
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
     pub(crate) visits: Visits,
+    /// The server is about to stop: nothing new should be sent here.
+    pub(crate) stopping: CancellationToken,
     inbox: std::sync::Mutex<Option<Inbox>>,
     readiness: readiness::Readiness,
     polling: tokio::sync::Mutex<()>,
@@ -244,6 +247,7 @@ impl App {
             library,
             limits,
             visits,
+            stopping: CancellationToken::new(),
             inbox: std::sync::Mutex::new(inbox),
             readiness: readiness::Readiness::default(),
             polling: tokio::sync::Mutex::new(()),

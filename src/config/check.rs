@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::{
     Algorithm, Api, Attempts, AuthMethod, Clients, Config, Connections, Consent, Database, Docs, Documents,
     DocumentsPolicy, Hidden, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration,
-    RegistrationPolicy, Scope, ScopeToken, Scopes, Sessions, Tokens, Tool, Tools, duration, is_loopback,
+    RegistrationPolicy, Scope, ScopeToken, Scopes, Sessions, Shutdown, Tokens, Tool, Tools, duration, is_loopback,
     parse,
 };
 
@@ -34,6 +34,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
         idle_timeout: r.duration("connections.idle_timeout", SECOND..=DAY),
         header_bytes: r.size("connections.header_bytes", 8192..=1 << 20),
     };
+    let shutdown = Shutdown { delay: r.duration("shutdown.delay", Duration::ZERO..=10 * MINUTE) };
     let database = database(r);
     let keys = keys(r, &database);
     let tokens = tokens(r);
@@ -91,6 +92,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
             public_url,
             name,
             connections,
+            shutdown,
             database,
             keys,
             tokens,

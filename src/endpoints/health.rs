@@ -25,11 +25,16 @@ pub(crate) async fn live(State(app): State<App>, visit: Visit) -> Response {
 }
 
 /// `GET /readyz`: this copy can do its whole job now. The database takes a write, the view of revocations is fresh, the
-/// signing keys can be opened. Anything less is 503 and named.
+/// signing keys can be opened. Anything less is 503 and named. So it is once the server is about to stop, that no balancer
+/// sends more.
 pub(crate) async fn ready(State(app): State<App>, visit: Visit) -> Response {
-    let failing = app.failing().await;
-    let (code, status) =
-        if failing.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let stopping = app.stopping.is_cancelled();
+    let failing = if stopping { Vec::new() } else { app.failing().await };
+    let (code, status) = match failing.is_empty() {
+        _ if stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
     let answer = json(code, &Health { status, database: Some(app.store.engine()), failing });
     let answer = answer.map(|mut response| {
         if code != StatusCode::OK {

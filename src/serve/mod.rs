@@ -22,7 +22,7 @@ use crate::server::router;
 use accept::{Acceptor, Seats};
 use background::Background;
 
-/// After the signal a stop takes less than ten seconds, whatever clients do: so long event streams may
+/// After the signal and `shutdown.delay` a stop takes less than ten seconds, whatever clients do: so long event streams may
 /// come to their end by themselves, so long requests under way may take, and so long the rest.
 const STREAMS: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ const CLOSE: Duration = Duration::from_millis(1500);
 /// How far the end has come. Each step is taken once, in this order.
 #[derive(Clone, Debug)]
 struct Stop {
-    /// The server is about to stop: answers announce that the connection closes.
+    /// The server is about to stop: `/readyz` says no, and answers announce that the connection closes.
     stopping: CancellationToken,
     /// No connection is accepted any more, and those that are open end with the request that is under way.
     closing: CancellationToken,
@@ -42,10 +42,11 @@ struct Stop {
     cut: CancellationToken,
 }
 
-/// Serves on `listener` until `shutdown` resolves; then requests under way are finished, for a while.
+/// Serves on `listener` until `shutdown` resolves and `shutdown.delay` has passed; then requests under way are finished,
+/// for a while.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) {
     let stop = Stop {
-        stopping: CancellationToken::new(),
+        stopping: app.stopping.clone(),
         closing: CancellationToken::new(),
         streams: CancellationToken::new(),
         cut: CancellationToken::new(),
@@ -61,6 +62,14 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     let accepting = tokio::spawn(acceptor.run(listener));
     shutdown.await;
     stop.stopping.cancel();
+    let delay = app.config.shutdown.delay;
+    if !delay.is_zero() {
+        tracing::info!(
+            seconds = delay.as_secs(),
+            "not ready any more; requests are served until shutdown.delay is over"
+        );
+        sleep(delay).await;
+    }
     stop.closing.cancel();
     // The listener is closed before connections are waited for.
     let _ = accepting.await;

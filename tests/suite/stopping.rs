@@ -80,6 +80,27 @@ impl Running {
     }
 }
 
+/// A balancer that asks `/readyz` has sent its last request here before the listener closes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readyz_says_no_for_a_while_before_the_listener_closes() {
+    let mut running = Running::start(&[("PORTCULLIS__SHUTDOWN__DELAY", "3s")]).await;
+    let mut kept = Wire::to(&running.address).await;
+    kept.request("GET /healthz", "", "").await;
+    assert!(!kept.told().await.closes());
+    running.signal();
+    let begun = Instant::now();
+    running.until("/readyz goes on saying yes", async || running.status("/readyz").await == Some(503)).await;
+    // Everything else is served, on new connections and on old ones, and the old ones are let go.
+    assert_eq!(running.status("/healthz").await, Some(200));
+    kept.request("GET /.well-known/oauth-authorization-server", "", "").await;
+    let told = kept.told().await;
+    assert_eq!((told.status, told.closes()), (200, true));
+    assert!(begun.elapsed() < Duration::from_secs(3), "too slow to show anything");
+    running.until("the listener stays open", async || running.status("/healthz").await.is_none()).await;
+    assert!(begun.elapsed() >= Duration::from_millis(2900), "{:?}", begun.elapsed());
+    running.ends().await;
+}
+
 /// Under ten seconds in all, whatever clients do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_takes_less_than_ten_seconds_whatever_clients_do() {
