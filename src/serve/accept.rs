@@ -27,7 +27,8 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 const ALIVE_AFTER: Duration = Duration::from_mins(1);
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 const ALIVE_TRIES: u32 = 4;
-/// Descriptors that are no connections from outside: the database's, the listener, the log, and some to spare.
+/// Descriptors that are neither connections from outside nor the database's: the listener, the log, the runtime's, requests
+/// that go out, and some to spare.
 const OTHER_FILES: usize = 64;
 /// Connections that are taken however few files the operating system allows.
 const LEAST: usize = 16;
@@ -123,10 +124,11 @@ pub(super) struct Seat {
 
 impl Seats {
     /// Places for as many connections as the settings say, and the operating system.
-    pub(super) fn new(limits: Connections, proxies: Proxies) -> Self {
+    pub(super) fn new(limits: Connections, proxies: Proxies, database_files: u32) -> Self {
+        let others = usize::try_from(database_files).unwrap_or(usize::MAX).saturating_add(OTHER_FILES);
         let most = match open_files() {
-            Some(files) if files < limits.max.saturating_add(OTHER_FILES) => {
-                let most = files.saturating_sub(OTHER_FILES).max(LEAST).min(limits.max);
+            Some(files) if files < limits.max.saturating_add(others) => {
+                let most = files.saturating_sub(others).max(LEAST).min(limits.max);
                 tracing::info!(
                     files,
                     connections = most,
@@ -280,7 +282,7 @@ mod tests {
             header_bytes: 8192,
         };
         let proxies = Proxies::new(&["10.0.0.0/8".parse().unwrap()], "x-forwarded-for").unwrap();
-        let mut seats = Seats::new(limits, proxies);
+        let mut seats = Seats::new(limits, proxies, 0);
         seats.most = max;
         Arc::new(seats)
     }

@@ -28,9 +28,9 @@ impl Background {
     pub(super) fn start(app: &App) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (finish, finished) = watch::channel(false);
-        let writer = app.take_inbox().map(|inbox| {
-            tokio::spawn(writer::run(app.store.clone(), app.visits.recorder.clone(), inbox, finished))
-        });
+        let writer = app
+            .take_inbox()
+            .map(|inbox| tokio::spawn(writer::run(app.store.clone(), app.visits.recorder.clone(), inbox, finished)));
         Self { jobs: jobs::start(app, &stopped), stop, writer, finish }
     }
 

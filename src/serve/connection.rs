@@ -348,3 +348,61 @@ impl<S> Watched<S> {
         written
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Due, ENDING, LOOK, Pulse, STALLED};
+    use crate::config::Connections;
+
+    const HEADER: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(1000);
+
+    /// What is due next, and how long after the connection's beginning.
+    fn next(pulse: &Pulse) -> (u64, Due) {
+        let limits =
+            Connections { max: 1, max_per_network: 1, header_timeout: HEADER, idle_timeout: IDLE, header_bytes: 8192 };
+        let (at, due) = pulse.next(&limits);
+        (at.duration_since(pulse.born).as_secs(), due)
+    }
+
+    #[test]
+    fn each_state_has_its_deadline() {
+        let at = Duration::from_secs;
+        let pulse = Arc::new(Pulse::new(false));
+        assert_eq!(next(&pulse), (HEADER.as_secs(), Due::Cut));
+        // Bytes that trickle in move nothing.
+        pulse.head.set(at(5));
+        assert_eq!(next(&pulse), (HEADER.as_secs(), Due::Cut));
+        let [first, second] = [pulse.begins(false), pulse.begins(false)];
+        drop(first);
+        assert_eq!(next(&pulse), (LOOK.as_secs(), Due::Look));
+        drop(second);
+        pulse.idle.set(at(20));
+        assert_eq!(next(&pulse), (20 + IDLE.as_secs(), Due::Tell));
+        pulse.head.set(at(30));
+        assert_eq!(next(&pulse), (30 + HEADER.as_secs(), Due::Cut));
+        // In HTTP/2 what arrives between requests is not the beginning of one.
+        drop(pulse.begins(true));
+        pulse.idle.set(at(40));
+        pulse.head.set(at(41));
+        assert_eq!(next(&pulse), (40 + IDLE.as_secs(), Due::Tell));
+        pulse.told.set(at(50));
+        assert_eq!(next(&pulse), (50 + ENDING.as_secs(), Due::Cut));
+    }
+
+    /// A receiver that takes nothing, and a peer that doesn't close its side, are not waited for, whatever else goes on.
+    #[test]
+    fn who_takes_nothing_is_cut_off() {
+        let pulse = Arc::new(Pulse::new(false));
+        let _busy = pulse.begins(false);
+        pulse.stalled.set(Duration::ZERO);
+        assert!(STALLED <= LOOK);
+        assert_eq!(next(&pulse), (STALLED.as_secs(), Due::Cut));
+        pulse.stalled.clear();
+        pulse.lingers.set(Duration::from_secs(3));
+        assert_eq!(next(&pulse), (3 + ENDING.as_secs(), Due::Cut));
+    }
+}

@@ -22,12 +22,20 @@ use crate::server::router;
 use accept::{Acceptor, Seats};
 use background::Background;
 
-/// After the signal and `shutdown.delay` a stop takes less than ten seconds, whatever clients do: so long event streams may
-/// come to their end by themselves, so long requests under way may take, and so long the rest.
+// After the signal and `shutdown.delay` a stop takes less than ten seconds, whatever clients do: these and the limits of
+// `background` together.
+
+/// How long event streams may come to their end by themselves.
 const STREAMS: Duration = Duration::from_secs(2);
+/// How long requests under way may take, event streams among them.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long connections may take to end that are cut off.
 const CUT: Duration = Duration::from_millis(500);
+/// How long the database may take to let go.
 const CLOSE: Duration = Duration::from_millis(1500);
+
+/// A connection to SQLite has the database, its log and its index open.
+const FILES_PER_DATABASE_CONNECTION: u32 = 3;
 
 /// How far the end has come. Each step is taken once, in this order.
 #[derive(Clone, Debug)]
@@ -54,25 +62,30 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     let tasks = TaskTracker::new();
     let acceptor = Acceptor {
         router: router(&app),
-        seats: Arc::new(Seats::new(app.config.connections.clone(), app.visits.proxies.clone())),
+        seats: Arc::new(Seats::new(
+            app.config.connections.clone(),
+            app.visits.proxies.clone(),
+            FILES_PER_DATABASE_CONNECTION.saturating_mul(app.config.database.max_connections),
+        )),
         stop: stop.clone(),
         tasks: tasks.clone(),
     };
     let background = Background::start(&app);
-    let accepting = tokio::spawn(acceptor.run(listener));
-    shutdown.await;
-    stop.stopping.cancel();
-    let delay = app.config.shutdown.delay;
-    if !delay.is_zero() {
-        tracing::info!(
-            seconds = delay.as_secs(),
-            "not ready any more; requests are served until shutdown.delay is over"
-        );
-        sleep(delay).await;
-    }
-    stop.closing.cancel();
+    let signal = async {
+        shutdown.await;
+        stop.stopping.cancel();
+        let delay = app.config.shutdown.delay;
+        if !delay.is_zero() {
+            tracing::info!(
+                seconds = delay.as_secs(),
+                "not ready any more; requests are served until shutdown.delay is over"
+            );
+            sleep(delay).await;
+        }
+        stop.closing.cancel();
+    };
     // The listener is closed before connections are waited for.
-    let _ = accepting.await;
+    tokio::join!(acceptor.run(listener), signal);
     tasks.close();
     end_connections(&stop, &tasks).await;
     background.stop().await;

@@ -47,7 +47,7 @@ async fn serve(router: Router) -> Fixture {
         streams: CancellationToken::new(),
         cut: CancellationToken::new(),
     };
-    let (tasks, seats) = (TaskTracker::new(), Arc::new(Seats::new(limits, Proxies::none())));
+    let (tasks, seats) = (TaskTracker::new(), Arc::new(Seats::new(limits, Proxies::none(), 0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(Acceptor { router, seats, stop: stop.clone(), tasks: tasks.clone() }.run(listener));
