@@ -1,9 +1,11 @@
 //! What each rule says: what happened, what did not arrive, and what to do about it, in words for whoever runs the
 //! server.
 
+use std::collections::BTreeSet;
+
 use super::case::Step;
 use super::rules::{Finding, Judge};
-use crate::model::attempt::Outcome;
+use crate::model::attempt::{Outcome, Stage};
 
 fn texts(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
@@ -112,7 +114,7 @@ pub(super) fn refused_call(judge: &Judge<'_>, refused: &Step) -> Finding {
     let (reason, count) = (&refused.recorded.event.reason, refused.recorded.count);
     let name = judge.name();
     if reason.contains("expired") {
-        let never = judge.last(crate::model::attempt::Stage::Refresh, Outcome::Ok).is_none();
+        let never = judge.last(Stage::Refresh, Outcome::Ok).is_none();
         let what = if never {
             format!("{name} goes on calling with a token that has expired, and has never refreshed it.")
         } else {
@@ -144,20 +146,51 @@ pub(super) fn not_refreshed(judge: &Judge<'_>) -> Finding {
     Finding { rule: "not_refreshed", good: true, what, remedy: vec![remedy] }
 }
 
-/// D1, T-21: a token or a code was used again too late; the connection is over.
+/// D1, T-21: a token or a code was used again; the connection is over.
 pub(super) fn replayed(judge: &Judge<'_>, rule: &'static str) -> Finding {
-    let thing = if rule == "code_replayed" { "A code" } else { "A refresh token" };
-    let what = format!(
-        "{thing} was used a second time, long after the first. That is what a thief looks like, so the connection was ended."
-    );
+    let what = if rule == "code_replayed" {
+        "A code was used a second time. That is what a thief looks like, so the connection was ended."
+    } else {
+        "A refresh token was used a second time, long after the first or when the one that had replaced it was in use. \
+         That is what a thief looks like, so the connection was ended."
+    };
     let remedy = vec![
         "Connect again in the client.".to_owned(),
         format!(
-            "If it happens again and nothing was stolen, several processes of {} share one token: give them more time with tokens.refresh_grace.",
+            "If it happens again and nothing was stolen, several processes of {} keep copies of one token: they must \
+             share it; a lost answer may take longer with tokens.refresh_grace.",
             judge.name()
         ),
     ];
     Finding::bad(rule, what, remedy)
+}
+
+/// RFC 9700 §4.14: which of the two it is, only people can tell.
+pub(super) fn two_networks(judge: &Judge<'_>, elsewhere: &[&Step]) -> Finding {
+    let networks: BTreeSet<&str> = elsewhere.iter().map(|step| step.recorded.event.network.as_str()).collect();
+    let others: BTreeSet<&str> = judge
+        .all(Stage::Refresh, Outcome::Ok)
+        .map(|step| step.recorded.event.network.as_str())
+        .filter(|network| !networks.contains(network))
+        .collect();
+    let list = |networks: &BTreeSet<&str>| networks.iter().copied().collect::<Vec<_>>().join(", ");
+    let first = if others.is_empty() { "another network".to_owned() } else { list(&others) };
+    let name = judge.name();
+    let what = format!(
+        "A refresh token that was first used from {first} was used again from {}: two copies of it are in use. Either \
+         somebody has stolen one, or {name} has two addresses.",
+        list(&networks)
+    );
+    let remedy = vec![
+        format!(
+            "If {name} is a hosted service, or its machine changes networks (VPN, mobile), these are its own addresses: \
+             nothing to do."
+        ),
+        "If not, end the connection (on the account page, or with the admin API), and look for where its tokens are \
+         kept."
+            .to_owned(),
+    ];
+    Finding::bad("token_in_two_networks", what, remedy)
 }
 
 /// A refresh was refused for another reason.
@@ -316,7 +349,7 @@ pub(super) fn registration_refused(judge: &Judge<'_>, refused: &Step) -> Finding
 
 /// It read what it needs, and went away.
 pub(super) fn looked_and_stopped(judge: &Judge<'_>) -> Finding {
-    let only_resource = judge.last(crate::model::attempt::Stage::ServerMetadata, Outcome::Ok).is_none();
+    let only_resource = judge.last(Stage::ServerMetadata, Outcome::Ok).is_none();
     let what = if only_resource {
         "The resource's metadata was read, the authorization server's was not: the client did not get there, or did not want to."
     } else {

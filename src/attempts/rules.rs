@@ -1,13 +1,15 @@
 //! What went wrong, judged from the steps: the furthest one that was reached decides, then what came after it, and what
 //! did not come. Each rule has a name, which tests and programs use.
 
+use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::advice;
 use super::case::{Case, Step};
-use crate::model::attempt::{ALLOWED, Outcome, Stage};
+use crate::model::attempt::{ALLOWED, ELSEWHERE, FIRST_USE, Outcome, REPEATED, Stage};
 use crate::model::time::Timestamp;
 
 /// After this long without the next request it is not coming by itself (E1).
@@ -107,6 +109,7 @@ pub fn judge(case: &Case, now: Timestamp) -> Vec<Finding> {
     };
     findings.extend(main);
     findings.extend(refresh_races(&judge));
+    findings.extend(two_networks(&judge));
     findings
 }
 
@@ -124,20 +127,59 @@ fn our_fault(judge: &Judge<'_>) -> Option<Finding> {
     Some(Finding::bad("our_fault", what, remedy))
 }
 
-/// D1: repetitions inside the grace window do no harm, and tell of several processes with one token.
+/// D1: repetitions inside the grace window do no harm, and tell of several processes with one token. Nor do those that
+/// were refused because another was quicker: the connection goes on.
 fn refresh_races(judge: &Judge<'_>) -> Option<Finding> {
+    let times = |count: i64| if count == 1 { "once".to_owned() } else { format!("{count} times") };
     let repeated =
-        judge.all(Stage::Refresh, Outcome::Ok).filter(|step| step.recorded.event.reason.contains("repeated"));
-    let count: i64 = repeated.map(|step| step.recorded.count).sum();
-    (count > 0).then(|| {
-        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-        let what = format!(
-            "{} refreshed the same token twice at almost the same time, {times}: several of its processes share one \
-             connection. That was answered well each time.",
-            judge.name()
+        judge.all(Stage::Refresh, Outcome::Ok).filter(|step| step.recorded.event.reason.starts_with(REPEATED));
+    let answered: i64 = repeated.map(|step| step.recorded.count).sum();
+    let overtaken: i64 = judge
+        .all(Stage::Refresh, Outcome::Refused)
+        .filter(|step| is_overtaken(step))
+        .map(|step| step.recorded.count)
+        .sum();
+    if answered + overtaken == 0 {
+        return None;
+    }
+    let mut what = format!(
+        "{} refreshed the same token twice at almost the same time, {}: several of its processes share one connection.",
+        judge.name(),
+        times(answered + overtaken)
+    );
+    if overtaken == 0 {
+        what.push_str(" That was answered well each time.");
+    } else {
+        let _ = write!(
+            what,
+            " Refused {}, because the newer token was in use already; the connection went on.",
+            times(overtaken)
         );
-        Finding::good("refresh_races", what)
-    })
+    }
+    Some(Finding::good("refresh_races", what))
+}
+
+/// A refusal that ended nothing: a quicker request of the same client had gone on.
+fn is_overtaken(step: &Step) -> bool {
+    step.recorded.event.reason.contains("replaced a moment ago")
+}
+
+/// RFC 9700 §4.14: a refresh token that is used from two networks is stolen, or its client has two addresses. Of those
+/// that a vendor has published it is known.
+fn two_networks(judge: &Judge<'_>) -> Option<Finding> {
+    let refreshed = [Outcome::Ok, Outcome::Refused].into_iter().flat_map(|outcome| judge.all(Stage::Refresh, outcome));
+    let refreshed: Vec<&Step> = refreshed.collect();
+    let elsewhere: Vec<&Step> =
+        refreshed.iter().copied().filter(|step| step.received(FIRST_USE) == Some(ELSEWHERE)).collect();
+    let published = |step: &&Step| {
+        let address = step.recorded.event.network.parse::<IpAddr>();
+        let networks = judge.case.profile.iter().flat_map(|profile| &profile.networks);
+        address.is_ok_and(|address| networks.clone().any(|network| network.contains(&address)))
+    };
+    if elsewhere.is_empty() || refreshed.iter().all(published) {
+        return None;
+    }
+    Some(advice::two_networks(judge, &elsewhere))
 }
 
 /// It has called with a token at least once.
@@ -149,7 +191,8 @@ fn connected(judge: &Judge<'_>) -> Vec<Finding> {
     if let Some(refused) = refused_calls(judge).filter(|step| step.recorded.last_at >= called) {
         return vec![advice::refused_call(judge, refused)];
     }
-    if let Some(refused) = judge.last(Stage::Refresh, Outcome::Refused)
+    let refused = judge.all(Stage::Refresh, Outcome::Refused).filter(|step| !is_overtaken(step));
+    if let Some(refused) = refused.max_by_key(|step| step.recorded.last_at)
         && judge.last_at(Stage::Refresh, Outcome::Ok).is_none_or(|good| refused.recorded.last_at > good)
         && refused.recorded.last_at >= called
     {

@@ -3,7 +3,10 @@
 use super::{Finding, judge};
 use crate::attempts::case::{Case, Step};
 use crate::clients::profile::Profiles;
-use crate::model::attempt::{ALLOWED, ASKED, AttemptId, Event, Outcome, Recorded, Stage};
+use crate::model::attempt::{
+    ALLOWED, ASKED, AttemptId, ELSEWHERE, Event, FIRST_USE, Outcome, REPEATED, Recorded, Stage,
+};
+use crate::model::grant::{FirstUse, Rotation};
 use crate::model::time::Timestamp;
 
 const BEGIN: i64 = 1_000;
@@ -190,8 +193,7 @@ fn refused_token_requests_are_told_apart() {
 /// D1.
 #[test]
 fn refresh_races_and_replays_are_told() {
-    let repeated =
-        often(step(Stage::Refresh, Outcome::Ok, 3700, "repeated: the same successor was sent again"), 4, 9_000);
+    let repeated = often(step(Stage::Refresh, Outcome::Ok, 3700, REPEATED), 4, 9_000);
     let steps = after_tokens(vec![ok(Stage::Call, 12), often(ok(Stage::Refresh, 3700), 9, 9_000), repeated]);
     let found = findings(steps, 9_010);
     assert_eq!(found.iter().map(|found| found.rule).collect::<Vec<_>>(), ["works", "refresh_races"]);
@@ -203,6 +205,42 @@ fn refresh_races_and_replays_are_told() {
     assert!(found.remedy[1].contains("tokens.refresh_grace"));
     let replay = refused(Stage::Redeem, 30, "invalid_grant: the code was used before; for safety …");
     assert_eq!(only(after_tokens(vec![replay]), 60).rule, "code_replayed");
+}
+
+/// D1: a slower process is refused, and the connection goes on: nothing is wrong with it.
+#[test]
+fn an_overtaken_refresh_is_a_race() {
+    let reason = Rotation::Overtaken(FirstUse::Here).refusal().to_string();
+    let overtaken = often(refused(Stage::Refresh, 3701, &reason), 2, 3_701);
+    let steps = after_tokens(vec![ok(Stage::Call, 12), ok(Stage::Refresh, 3700), overtaken]);
+    let found = findings(steps, 3_710);
+    assert_eq!(
+        found.iter().map(|found| (found.rule, found.good)).collect::<Vec<_>>(),
+        [("works", true), ("refresh_races", true),]
+    );
+    assert!(found[1].what.contains("Refused 2 times"), "{found:?}");
+}
+
+/// RFC 9700 §4.14: what two networks with one token may be is said, unless the vendor has published both.
+#[test]
+fn a_token_in_two_networks_is_told() {
+    let repeated = |network: &str, outcome, reason: &str| {
+        let mut step = with(step(Stage::Refresh, outcome, 3705, reason), &[(FIRST_USE, ELSEWHERE)]);
+        step.recorded.event.network = network.to_owned();
+        step
+    };
+    let story = |step: Step| {
+        let steps = after_tokens(vec![ok(Stage::Call, 12), ok(Stage::Refresh, 3700), step]);
+        findings(steps, 3_710).into_iter().find(|found| found.rule == "token_in_two_networks")
+    };
+    let found = story(repeated("203.0.113.9", Outcome::Ok, REPEATED)).unwrap();
+    for part in ["160.79.106.1", "203.0.113.9", "stolen", "two addresses"] {
+        assert!(found.what.contains(part), "{part}: {found:?}");
+    }
+    assert!(!found.good && found.remedy[1].contains("end the connection"));
+    let replay = repeated("203.0.113.9", Outcome::Refused, "invalid_grant: the refresh token was used before; …");
+    assert!(story(replay).is_some());
+    assert!(story(repeated("160.79.110.7", Outcome::Ok, REPEATED)).is_none(), "both are Claude's own");
 }
 
 /// D3: it goes on with a token that has run out.

@@ -112,6 +112,11 @@ impl Visit {
         &self.attempt
     }
 
+    /// The network that it comes from, as limits count it.
+    pub(crate) fn network(&self) -> &str {
+        &self.network
+    }
+
     /// From now on this is an attempt of its own.
     pub(crate) fn begins(&mut self, attempt: AttemptId) {
         self.attempt = attempt;

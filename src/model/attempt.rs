@@ -110,6 +110,12 @@ macro_rules! words {
 pub const ASKED: &str = "asked";
 /// The person allowed it.
 pub const ALLOWED: &str = "allowed";
+/// What is said of a refresh that came again in time.
+pub const REPEATED: &str = "repeated: the same successor was sent again";
+/// What is noted of a refresh token that comes again, if it was first used from another network.
+pub const FIRST_USE: &str = "first_use";
+/// The value of that note.
+pub const ELSEWHERE: &str = "from another network";
 
 words! {
     /// The steps of connecting, in the order in which a client takes them.

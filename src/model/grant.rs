@@ -1,5 +1,7 @@
 //! Grants, the codes that they begin with and the refresh tokens that keep them going.
 
+use std::time::Duration;
+
 use super::client::Client;
 use super::id::{ClientId, GrantId, UserId};
 use super::time::Timestamp;
@@ -100,17 +102,79 @@ pub enum Redemption {
     Unknown,
 }
 
+/// A refresh token that comes again so soon after its own first use may be a request that was under way meanwhile: it
+/// is refused and ends nothing. Never longer than the grace window.
+pub const UNDER_WAY: Duration = Duration::from_secs(10);
+
+/// Where a refresh token was used first, seen from where it is used now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstUse {
+    /// In the same network, or nobody knows.
+    Here,
+    /// In another: there are two copies of the token, or one program that has two addresses.
+    Elsewhere,
+}
+
 /// What became of an attempt to rotate a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// First use: the successor is stored.
     Rotated,
-    /// Used again inside the grace window: the same successor is given again.
-    Repeated,
-    /// Used again after it: the grant is revoked now (RFC 9700 §4.14).
-    Replayed,
+    /// Used again inside the grace window while its successor was unused: the same successor is given again.
+    Repeated(FirstUse),
+    /// Used again a moment after its first use, and its successor can't be given any more: refused, and nothing ends.
+    Overtaken(FirstUse),
+    /// Used again otherwise: the grant is revoked now (RFC 9700 §4.14.2).
+    Replayed(FirstUse),
     /// It was never there, has expired, or its grant has ended.
     Unknown,
+}
+
+/// A refresh token that is used again.
+#[derive(Clone, Copy, Debug)]
+pub struct Repetition {
+    /// When it was used first.
+    pub used_at: Timestamp,
+    /// What has become of the token that it was exchanged for.
+    pub successor: Successor,
+}
+
+/// The token that a used one was exchanged for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Successor {
+    /// Nobody has used it.
+    Unused,
+    /// It has been used: whoever got it has it.
+    Used,
+    /// It is not there: it was derived with another key, or is long forgotten.
+    Unknown,
+}
+
+impl Successor {
+    /// By when it was used, if it is there.
+    #[must_use]
+    pub fn of(stored: Option<Option<Timestamp>>) -> Self {
+        match stored {
+            None => Self::Unknown,
+            Some(None) => Self::Unused,
+            Some(Some(_)) => Self::Used,
+        }
+    }
+}
+
+impl Repetition {
+    /// Whether a repetition that was not answered is taken for theft, and ends the grant.
+    ///
+    /// Requests that ran at the same time are none: the quicker one may have gone on before the slower arrives. Neither
+    /// is a repetition in time whose successor this server can't make out again because its key was changed.
+    #[must_use]
+    pub fn is_reuse(self, under_way_since: Timestamp, grace_began_at: Timestamp) -> bool {
+        match self.successor {
+            Successor::Unused => true,
+            Successor::Used => self.used_at <= under_way_since.max(grace_began_at),
+            Successor::Unknown => self.used_at <= grace_began_at,
+        }
+    }
 }
 
 impl Redemption {
@@ -134,13 +198,39 @@ impl Rotation {
     #[must_use]
     pub fn refusal(self) -> Refusal {
         match self {
-            Self::Replayed => Refusal::new(
+            Self::Replayed(_) => Refusal::new(
                 ErrorCode::InvalidGrant,
                 "the refresh token was used before; for safety the connection was ended: connect again",
             ),
-            Self::Rotated | Self::Repeated | Self::Unknown => {
+            Self::Overtaken(_) => Refusal::invalid_grant(
+                "the refresh token was replaced a moment ago, and the new one is in use already: go on with the new \
+                 one, or connect again",
+            ),
+            Self::Rotated | Self::Repeated(_) | Self::Unknown => {
                 Refusal::invalid_grant("the refresh token is unknown, expired or revoked: connect again")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Repetition, Successor};
+    use crate::model::time::Timestamp;
+
+    /// RFC 9700 §4.14.2: reuse ends the grant; requests that ran at once are no reuse, nor is a changed key.
+    #[test]
+    fn only_reuse_ends_a_grant() {
+        let (under_way, grace) = (Timestamp(90), Timestamp(50));
+        let reuse =
+            |used_at, successor| Repetition { used_at: Timestamp(used_at), successor }.is_reuse(under_way, grace);
+        for used_at in [40, 50, 51, 90, 91, 100] {
+            assert!(reuse(used_at, Successor::Unused), "repeated too often or too late: {used_at}");
+            assert_eq!(reuse(used_at, Successor::Used), used_at <= 90, "{used_at}");
+            assert_eq!(reuse(used_at, Successor::Unknown), used_at <= 50, "{used_at}");
+        }
+        // Without a window of grace there is none for requests under way either.
+        let strict = Repetition { used_at: Timestamp(100), successor: Successor::Used };
+        assert!(strict.is_reuse(under_way, Timestamp(100)));
     }
 }

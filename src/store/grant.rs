@@ -3,7 +3,7 @@
 use super::client::{Row as ClientRow, client_columns};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
-use crate::model::grant::{Grant, RefreshToken, Rotation};
+use crate::model::grant::{FirstUse, Grant, RefreshToken, Repetition, Rotation, Successor};
 use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
@@ -23,6 +23,10 @@ pub struct Rotate<'a> {
     pub grace_began_at: Timestamp,
     /// How often a token may be used again inside the window.
     pub grace_uses: i64,
+    /// First uses after this moment may be of requests that are under way at once.
+    pub under_way_since: Timestamp,
+    /// What tells from which network the token is used now.
+    pub used_from: &'a str,
     /// Now.
     pub now: Timestamp,
 }
@@ -57,6 +61,21 @@ struct RefreshRow {
     used_at: Option<Timestamp>,
     #[sqlx(flatten)]
     client: ClientRow,
+}
+
+#[derive(sqlx::FromRow)]
+struct UsedRow {
+    grant_id: GrantId,
+    used_at: Timestamp,
+    used_from: Option<String>,
+    alive: bool,
+}
+
+impl UsedRow {
+    /// Tokens that an older version rotated don't say from where.
+    fn seen_from(&self, place: &str) -> FirstUse {
+        if self.used_from.as_deref().is_none_or(|own| own == place) { FirstUse::Here } else { FirstUse::Elsewhere }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -105,66 +124,91 @@ impl Store {
         }))
     }
 
-    /// Rotates a refresh token. The first guard lets one of several racers make the successor; the others meet
-    /// the second guard and are told to hand out the same one. A use past the window, or too many inside it,
-    /// takes the grant down, and that is committed before the refusal is returned (T-20, T-21).
+    /// Rotates a refresh token. The first guard lets one of several racers make the successor. Whoever comes after it
+    /// meets the second guard, in the row of the successor, at which its use and its being given again exclude each
+    /// other: the same one is handed out as long as nobody has used it (T-20, T-21). What is left is reuse: it takes the
+    /// grant down, and that is committed before the refusal is returned (RFC 9700 §4.14.2).
     ///
     /// # Errors
     /// When the database fails: then nothing has changed, and the client may try again (T-26).
     pub async fn rotate_refresh_token(&self, rotate: &Rotate<'_>) -> Result<Rotation, StoreError> {
-        let Rotate { new_expires_at, grace_began_at, grace_uses, now, .. } = *rotate;
-        let (old, new) = (rotate.old.clone(), rotate.new.clone());
+        let Rotate { new_expires_at, grace_began_at, grace_uses, under_way_since, now, .. } = *rotate;
+        let (old, new, used_from) = (rotate.old.clone(), rotate.new.clone(), rotate.used_from.to_owned());
         transact!(self, |tx| {
-            let rotated: Option<(GrantId,)> = sqlx::query_as(
-                "update refresh_token set used_at = $2
-                 where token_hash = $1 and used_at is null and expires_at > $2 and exists
-                     (select 1 from token_grant g
-                      where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $2)
-                 returning grant_id",
-            )
-            .bind(&old)
-            .bind(now)
-            .fetch_optional(&mut *tx)
-            .await?;
-            if let Some((grant_id,)) = rotated {
-                sqlx::query(
-                    "insert into refresh_token (token_hash, grant_id, issued_at, expires_at, repeats)
-                     values ($1, $2, $3, $4, 0)",
-                )
-                .bind(&new)
-                .bind(&grant_id)
-                .bind(now)
-                .bind(new_expires_at)
-                .execute(&mut *tx)
-                .await?;
-                Rotation::Rotated
-            } else {
-                let repeated = sqlx::query(
-                    "update refresh_token set repeats = repeats + 1
-                     where token_hash = $1 and used_at > $2 and repeats < $3 and exists
+            'decided: {
+                let rotated: Option<(GrantId,)> = sqlx::query_as(
+                    "update refresh_token set used_at = $2, used_from = $3
+                     where token_hash = $1 and used_at is null and expires_at > $2 and exists
                          (select 1 from token_grant g
-                          where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $4)",
+                          where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $2)
+                     returning grant_id",
                 )
                 .bind(&old)
-                .bind(grace_began_at)
-                .bind(grace_uses)
                 .bind(now)
-                .execute(&mut *tx)
+                .bind(&used_from)
+                .fetch_optional(&mut *tx)
                 .await?;
-                if repeated.rows_affected() == 1 {
-                    Rotation::Repeated
-                } else {
-                    let revoked = sqlx::query(
-                        "update token_grant set revoked_at = $2, revoked_because = 'refresh token replayed'
-                         where revoked_at is null and id in
-                         (select grant_id from refresh_token where token_hash = $1 and used_at is not null)",
+                if let Some((grant_id,)) = rotated {
+                    sqlx::query(
+                        "insert into refresh_token (token_hash, grant_id, issued_at, expires_at, repeats)
+                         values ($1, $2, $3, $4, 0)",
                     )
-                    .bind(&old)
+                    .bind(&new)
+                    .bind(&grant_id)
+                    .bind(now)
+                    .bind(new_expires_at)
+                    .execute(&mut *tx)
+                    .await?;
+                    break 'decided Rotation::Rotated;
+                }
+                // What is read here is written once and stays; a grant that has ended stays ended.
+                let used: Option<UsedRow> = sqlx::query_as(
+                    "select r.grant_id, r.used_at, r.used_from, g.revoked_at is null and g.expires_at > $2 as alive
+                     from refresh_token r join token_grant g on g.id = r.grant_id
+                     where r.token_hash = $1 and r.used_at is not null",
+                )
+                .bind(&old)
+                .bind(now)
+                .fetch_optional(&mut *tx)
+                .await?;
+                let Some(used) = used else { break 'decided Rotation::Unknown };
+                let first_use = used.seen_from(&used_from);
+                if used.used_at > grace_began_at {
+                    // A use of the successor that is under way holds its row: the guard is judged again after it.
+                    let repeated = sqlx::query(
+                        "update refresh_token set repeats = repeats + 1
+                         where token_hash = $1 and used_at is null and repeats < $2 and exists
+                             (select 1 from token_grant g
+                              where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $3)",
+                    )
+                    .bind(&new)
+                    .bind(grace_uses)
                     .bind(now)
                     .execute(&mut *tx)
                     .await?;
-                    if revoked.rows_affected() == 1 { Rotation::Replayed } else { Rotation::Unknown }
+                    if repeated.rows_affected() == 1 {
+                        break 'decided Rotation::Repeated(first_use);
+                    }
                 }
+                let successor: Option<(Option<Timestamp>,)> =
+                    sqlx::query_as("select used_at from refresh_token where token_hash = $1")
+                        .bind(&new)
+                        .fetch_optional(&mut *tx)
+                        .await?;
+                let repetition =
+                    Repetition { used_at: used.used_at, successor: Successor::of(successor.map(|(used_at,)| used_at)) };
+                if !repetition.is_reuse(under_way_since, grace_began_at) {
+                    break 'decided if used.alive { Rotation::Overtaken(first_use) } else { Rotation::Unknown };
+                }
+                let revoked = sqlx::query(
+                    "update token_grant set revoked_at = $2, revoked_because = 'refresh token replayed'
+                     where id = $1 and revoked_at is null",
+                )
+                .bind(&used.grant_id)
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+                if revoked.rows_affected() == 1 { Rotation::Replayed(first_use) } else { Rotation::Unknown }
             }
         })
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, NOW, raw};
 use crate::browser::Browser;
-use crate::connector::{Answer, CALLBACK, Connector, VERIFIER, answer, challenge, register};
+use crate::connector::{Answer, CALLBACK, Connector, FORM, VERIFIER, answer, challenge, form, post_form, register};
 use crate::durability::Outage;
 use crate::on_both_databases;
 use crate::server::{Database, PASSWORD, TestServer, USER, http};
@@ -112,6 +112,45 @@ on_both_databases! {
         let story = story_when(&server, &id, |story| has(story, Stage::Revoke, Outcome::Ok)).await;
         let rules: Vec<&str> = story.findings.iter().map(|finding| finding.rule).collect();
         assert_eq!(rules, ["ended", "refresh_races"], "{}", story.text());
+    }
+
+    /// RFC 9700 §4.14: one token in two networks is a theft, or a program with two addresses; the story says so, whatever
+    /// became of the second use. Two uses in one network are no such thing.
+    async fn a_token_in_two_networks_is_told_as_what_it_may_be(database) {
+        let server = TestServer::with(database, &[("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1")]).await;
+        let client = Connector::public(&server).await;
+        let refresh_from = async |network: &str, token: &str| {
+            let own = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &client.client_id)];
+            post_form(&server.url("/token"), &[FORM, ("x-forwarded-for", network)], form(&own)).await
+        };
+        let told = |story: &Story| story.findings.iter().any(|finding| finding.rule == "token_in_two_networks");
+        let (here, there) = ("198.51.100.7", "203.0.113.9");
+        for (second, elsewhere) in [(here, false), (there, true)] {
+            for outcome in ["repeated", "overtaken", "replayed"] {
+                let tokens = client.connect().await;
+                assert!(client.is_let_in(&tokens.access).await);
+                let next = refresh_from(here, tokens.refresh()).await.tokens();
+                if outcome != "repeated" {
+                    refresh_from(here, next.refresh()).await.tokens();
+                }
+                if outcome == "replayed" {
+                    server.advance(10).await;
+                }
+                let status = refresh_from(second, tokens.refresh()).await.status;
+                assert_eq!(status == StatusCode::OK, outcome == "repeated");
+                let story = story_when(&server, &of_token(&tokens.claims()), |story| {
+                    let refreshes = story.steps.iter().filter(|step| step.step == Stage::Refresh);
+                    refreshes.map(|step| step.count).sum::<i64>() == if outcome == "repeated" { 2 } else { 3 }
+                })
+                .await;
+                assert_eq!(told(&story), elsewhere, "{outcome} from {second}: {}", story.text());
+                if elsewhere {
+                    assert!(story.text().contains(here) && story.text().contains(there), "{}", story.text());
+                }
+            }
+        }
+        let kept = raw(&server.database.url, &["select coalesce(used_from, '') from refresh_token"]).await.unwrap().concat();
+        assert!(kept.iter().all(|own| !own.contains("51.100")), "no address is kept beside a token: {kept:?}");
     }
 
     /// The note of the ids: what every error shows finds the very steps that led to it.

@@ -212,7 +212,7 @@ impl Bed {
         GrantId::new(format!("grt_{name}"))
     }
 
-    /// Rotates a refresh token, with a window of 100 seconds and two repetitions.
+    /// Rotates a refresh token, from `here`, with a window of 100 seconds and two repetitions.
     pub async fn rotate(&self, old: &str, new: &str, now: i64) -> Rotation {
         rotate(&self.store, old, new, now).await.unwrap()
     }
@@ -259,8 +259,13 @@ pub async fn connect(url: &str) -> Store {
     Store::connect(url, 8, Duration::from_secs(30)).await.unwrap()
 }
 
-/// Rotates a refresh token, with a window of 100 seconds and two repetitions.
+/// Rotates a refresh token, from `here`, with a window of 100 seconds and two repetitions.
 pub async fn rotate(store: &Store, old: &str, new: &str, now: i64) -> Result<Rotation, StoreError> {
+    rotate_from(store, "here", old, new, now).await
+}
+
+/// The same from anywhere.
+pub async fn rotate_from(store: &Store, from: &str, old: &str, new: &str, now: i64) -> Result<Rotation, StoreError> {
     let (old, new) = (hash(old), hash(new));
     let rotate = Rotate {
         old: &old,
@@ -268,6 +273,8 @@ pub async fn rotate(store: &Store, old: &str, new: &str, now: i64) -> Result<Rot
         new_expires_at: at(now + 1_000),
         grace_began_at: at(now - 100),
         grace_uses: 2,
+        under_way_since: at(now - 10),
+        used_from: from,
         now: at(now),
     };
     store.rotate_refresh_token(&rotate).await
@@ -323,4 +330,51 @@ pub async fn raw(url: &str, statements: &[&str]) -> Result<Vec<Vec<String>>, sql
         connection.close().await?;
     }
     Ok(rows)
+}
+
+/// A transaction of somebody else that has written and not yet committed.
+pub enum Held {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Held {
+    /// Begins, runs the statement and stops before the commit.
+    pub async fn after(url: &str, sql: &str) -> Self {
+        let sql = AssertSqlSafe(sql.to_owned());
+        if url.starts_with("sqlite") {
+            let mut connection = SqliteConnection::connect(url).await.unwrap();
+            sqlx::raw_sql("begin immediate").execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            Self::Sqlite(connection)
+        } else {
+            let mut connection = PgConnection::connect(url).await.unwrap();
+            sqlx::raw_sql("begin").execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            Self::Postgres(connection)
+        }
+    }
+
+    /// Waits until somebody waits for it. SQLite does not tell who does, and lets nobody read half of it either.
+    pub async fn until_awaited(&mut self) {
+        let Self::Postgres(connection) = self else { return };
+        let waiting =
+            "select count(*) from pg_locks own join pg_locks other on other.pid = any (pg_blocking_pids(own.pid))
+                       where not own.granted and other.pid = pg_backend_pid()";
+        for _ in 0..2_000 {
+            let (count,): (i64,) = sqlx::query_as(waiting).fetch_one(&mut *connection).await.unwrap();
+            if count > 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nobody waits for the transaction");
+    }
+
+    pub async fn commit(self) {
+        match self {
+            Self::Sqlite(mut connection) => drop(sqlx::raw_sql("commit").execute(&mut connection).await.unwrap()),
+            Self::Postgres(mut connection) => drop(sqlx::raw_sql("commit").execute(&mut connection).await.unwrap()),
+        }
+    }
 }

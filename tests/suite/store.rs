@@ -2,7 +2,7 @@
 //! ends (exactly at its second), and what each guard keeps out.
 
 use portcullis::model::authorization::{Consent, Decision};
-use portcullis::model::grant::{Redemption, Rotation};
+use portcullis::model::grant::{FirstUse, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
 use portcullis::model::key::StoredKey;
 use portcullis::model::time::Timestamp;
@@ -567,9 +567,9 @@ on_both_databases! {
         let late = bed.connected("late", &ada, &client).await;
         let often = bed.connected("often", &ada, &client).await;
         assert_eq!(bed.rotate("late 0", "late 1", 0).await, Rotation::Rotated);
-        assert_eq!(bed.rotate("late 0", "late 1", 99).await, Rotation::Repeated);
+        assert_eq!(bed.rotate("late 0", "late 1", 99).await, Rotation::Repeated(FirstUse::Here));
         assert_eq!(bed.store.find_refresh_token(&hash("late 0")).await.unwrap().unwrap().used_at, Some(at(0)));
-        assert_eq!(bed.rotate("late 0", "late 1", 100).await, Rotation::Replayed);
+        assert_eq!(bed.rotate("late 0", "late 1", 100).await, Rotation::Replayed(FirstUse::Here));
         assert_eq!(bed.revoked(&late).await, format!("{} refresh token replayed", NOW + 100));
         assert_eq!(bed.replica().await.revoked_grants(at(100)).await.unwrap(), [late]);
         assert_eq!(bed.rotate("late 0", "late 1", 100).await, Rotation::Unknown);
@@ -577,11 +577,95 @@ on_both_databases! {
 
         assert_eq!(bed.rotate("often 0", "often 1", 0).await, Rotation::Rotated);
         for _ in 0..2 {
-            assert_eq!(bed.rotate("often 0", "often 1", 1).await, Rotation::Repeated);
+            assert_eq!(bed.rotate("often 0", "often 1", 1).await, Rotation::Repeated(FirstUse::Here));
         }
-        assert_eq!(bed.rotate("often 0", "often 1", 1).await, Rotation::Replayed);
+        assert_eq!(bed.rotate("often 0", "often 1", 1).await, Rotation::Replayed(FirstUse::Here));
         assert_eq!(bed.revoked(&often).await, format!("{} refresh token replayed", NOW + 1));
         assert_eq!(bed.count("refresh_token").await, 4);
+    }
+
+    /// RFC 9700 §4.14.2: a token is repeated as long as its successor is unused. After that it is reuse, and only a
+    /// request that may have been under way ends nothing.
+    async fn a_successor_in_use_is_not_given_again(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("c").await);
+        for (name, after, outcome) in [
+            ("at once", 5, Rotation::Overtaken(FirstUse::Here)),
+            ("soon", 9, Rotation::Overtaken(FirstUse::Here)),
+            ("late", 10, Rotation::Replayed(FirstUse::Here)),
+            ("later", 99, Rotation::Replayed(FirstUse::Here)),
+            ("latest", 5_000, Rotation::Replayed(FirstUse::Here)),
+        ] {
+            let grant = bed.connected(name, &ada, &client).await;
+            let token = |n: usize| format!("{name} {n}");
+            assert_eq!(bed.rotate(&token(0), &token(1), 0).await, Rotation::Rotated);
+            assert_eq!(bed.rotate(&token(0), &token(1), 4).await, Rotation::Repeated(FirstUse::Here));
+            assert_eq!(bed.rotate(&token(1), &token(2), 5).await, Rotation::Rotated);
+            assert_eq!(bed.rotate(&token(0), &token(1), after).await, outcome, "{name}");
+            // The newest token is what the line comes to, unless it has ended.
+            let goes_on = outcome == Rotation::Overtaken(FirstUse::Here);
+            let because = if goes_on { "0 -".to_owned() } else { format!("{} refresh token replayed", NOW + after) };
+            assert_eq!(bed.revoked(&grant).await, because, "{name}");
+            let next = if goes_on { Rotation::Rotated } else { Rotation::Unknown };
+            assert_eq!(bed.rotate(&token(2), &token(3), after).await, next, "{name}");
+        }
+    }
+
+    /// The whole line: whichever ancestor comes, it opens nothing, whoever sends it.
+    async fn no_ancestor_leads_to_the_newest_token(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("c").await);
+        for ancestor in 0..3 {
+            for (after, outcome) in [(3, Rotation::Overtaken(FirstUse::Here)), (13, Rotation::Replayed(FirstUse::Here))] {
+                let name = format!("{ancestor} {after}");
+                let grant = bed.connected(&name, &ada, &client).await;
+                for n in 0..4_usize {
+                    let now = i64::try_from(n).unwrap();
+                    let rotated = bed.rotate(&format!("{name} {n}"), &format!("{name} {}", n + 1), now).await;
+                    assert_eq!(rotated, Rotation::Rotated);
+                }
+                let (old, new) = (format!("{name} {ancestor}"), format!("{name} {}", ancestor + 1));
+                assert_eq!(bed.rotate(&old, &new, after).await, outcome, "{name}");
+                assert_eq!(bed.revoked(&grant).await == "0 -", after == 3, "{name}");
+                // The last one was not used: it is what a lost answer gets, as long as the grant lives.
+                let last = bed.rotate(&format!("{name} 3"), &format!("{name} 4"), after).await;
+                assert_eq!(last == Rotation::Repeated(FirstUse::Here), after == 3, "{name}: {last:?}");
+            }
+        }
+    }
+
+    /// A successor that can't be made out again, because the key that derives it was changed, is no theft; what comes
+    /// after the window is, with any key.
+    async fn a_changed_key_breaks_repetitions_and_ends_nothing(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("c").await);
+        let grant = bed.connected("x", &ada, &client).await;
+        assert_eq!(bed.rotate("x 0", "x 1", 0).await, Rotation::Rotated);
+        assert_eq!(bed.rotate("x 0", "x 1 by another key", 99).await, Rotation::Overtaken(FirstUse::Here));
+        assert_eq!(bed.rotate("x 1", "x 2 by another key", 99).await, Rotation::Rotated);
+        assert_eq!(bed.revoked(&grant).await, "0 -");
+        assert_eq!(bed.rotate("x 0", "x 1 by another key", 100).await, Rotation::Replayed(FirstUse::Here));
+    }
+
+    /// Where a token was used first is compared, not kept: a repetition says whether it came from the same place.
+    async fn a_repetition_says_whether_it_came_from_elsewhere(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("c").await);
+        for (from, first_use) in [("here", FirstUse::Here), ("there", FirstUse::Elsewhere)] {
+            bed.connected(from, &ada, &client).await;
+            let token = |n: usize| format!("{from} {n}");
+            assert_eq!(bed.rotate(&token(0), &token(1), 0).await, Rotation::Rotated);
+            let again = async |now| crate::bed::rotate_from(&bed.store, from, &token(0), &token(1), now).await.unwrap();
+            assert_eq!(again(1).await, Rotation::Repeated(first_use));
+            assert_eq!(bed.rotate(&token(1), &token(2), 2).await, Rotation::Rotated);
+            assert_eq!(again(3).await, Rotation::Overtaken(first_use));
+            assert_eq!(again(50).await, Rotation::Replayed(first_use));
+        }
+        bed.connected("before", &ada, &client).await;
+        assert_eq!(bed.rotate("before 0", "before 1", 0).await, Rotation::Rotated);
+        bed.sql("update refresh_token set used_from = null").await.unwrap();
+        let again = crate::bed::rotate_from(&bed.store, "there", "before 0", "before 1", 1).await.unwrap();
+        assert_eq!(again, Rotation::Repeated(FirstUse::Here), "rotated by an older version");
     }
 
     /// T-26: a rotation whose successor can't be stored has not happened.
@@ -597,6 +681,8 @@ on_both_databases! {
             new_expires_at: at(100),
             grace_began_at: at(-100),
             grace_uses: 2,
+            under_way_since: at(-10),
+            used_from: "here",
             now: at(1),
         };
         assert!(bed.store.rotate_refresh_token(&rotate).await.is_err());

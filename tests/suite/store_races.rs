@@ -6,7 +6,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use portcullis::model::grant::{Redemption, Rotation};
+use portcullis::model::grant::{FirstUse, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, UserId};
 use portcullis::model::key::StoredKey;
 use portcullis::model::time::Timestamp;
@@ -14,7 +14,7 @@ use portcullis::model::user::Username;
 use portcullis::store::{AccountError, Approval, Decided, Redeem, Rotate, Store};
 use tokio::sync::Barrier;
 
-use crate::bed::{Bed, CODE_DIES, GRANT_ENDS, NOW, REFRESH_DIES, at, hash};
+use crate::bed::{Bed, CODE_DIES, GRANT_ENDS, Held, NOW, REFRESH_DIES, at, hash};
 use crate::on_both_databases;
 
 const RACERS: usize = 64;
@@ -86,6 +86,8 @@ on_both_databases! {
                         new_expires_at: Timestamp(REFRESH_DIES),
                         grace_began_at: at(-100),
                         grace_uses: allowed,
+                        under_way_since: at(-10),
+                        used_from: "here",
                         now: at(0),
                     };
                     format!("{:?}", store.rotate_refresh_token(&rotate).await.unwrap())
@@ -94,15 +96,102 @@ on_both_databases! {
             .await;
             let text = |outcome: Rotation| format!("{outcome:?}");
             if name == "few" {
-                let wanted = [(Rotation::Rotated, 1), (Rotation::Repeated, 20), (Rotation::Replayed, 1), (Rotation::Unknown, 42)];
+                let wanted = [
+                    (Rotation::Rotated, 1),
+                    (Rotation::Repeated(FirstUse::Here), 20),
+                    (Rotation::Replayed(FirstUse::Here), 1),
+                    (Rotation::Unknown, 42),
+                ];
                 seen(&outcomes, wanted.map(|(outcome, count)| (text(outcome), count)));
                 assert_eq!(bed.revoked(&grant).await, format!("{NOW} refresh token replayed"));
             } else {
-                seen(&outcomes, [(text(Rotation::Rotated), 1), (text(Rotation::Repeated), 63)]);
+                seen(&outcomes, [(text(Rotation::Rotated), 1), (text(Rotation::Repeated(FirstUse::Here)), 63)]);
                 assert_eq!(bed.revoked(&grant).await, "0 -");
             }
             let sql = format!("select count(*) from refresh_token where grant_id = '{grant}'");
             assert_eq!(bed.number(&sql).await, 2, "one token and its one successor");
+        }
+    }
+
+    /// RFC 9700 §4.14.2: while a successor is being used, its ancestor is repeated by many. Whoever came after the use gets
+    /// nothing; up to that they get the successor. In time nothing ends by it, and too late one of them ends all.
+    async fn a_successor_is_used_while_its_ancestor_is_repeated(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("c").await);
+        for (round, now) in [(0, 5), (1, 5), (2, 5), (3, 50), (4, 50), (5, 50)] {
+            let name = format!("round {round}");
+            let grant = bed.connected(&name, &ada, &client).await;
+            assert_eq!(bed.rotate(&format!("{name} 0"), &format!("{name} 1"), 0).await, Rotation::Rotated);
+            let used = Arc::new(std::sync::OnceLock::new());
+            let outcomes = race(&bed, |n, store| {
+                let (name, used) = (name.clone(), Arc::clone(&used));
+                // The last of them uses the successor, so that it comes somewhere in the middle.
+                let index = usize::from(n == RACERS - 1);
+                async move {
+                    let began = std::time::Instant::now();
+                    let (old, new) = (hash(&format!("{name} {index}")), hash(&format!("{name} {}", index + 1)));
+                    let rotate = Rotate {
+                        old: &old,
+                        new: &new,
+                        new_expires_at: Timestamp(REFRESH_DIES),
+                        grace_began_at: at(now - 100),
+                        grace_uses: 100,
+                        under_way_since: at(now - 10),
+                        used_from: "here",
+                        now: at(now),
+                    };
+                    let outcome = store.rotate_refresh_token(&rotate).await.unwrap();
+                    if outcome == Rotation::Rotated {
+                        used.set(std::time::Instant::now()).unwrap();
+                    }
+                    let late = used.get().is_some_and(|used| began > *used);
+                    assert!(!(late && matches!(outcome, Rotation::Repeated(_))), "given again after its use");
+                    format!("{outcome:?}")
+                }
+            })
+            .await;
+            let count = |outcome: Rotation| outcomes.get(&format!("{outcome:?}")).copied().unwrap_or_default();
+            let repeated = count(Rotation::Repeated(FirstUse::Here));
+            let overtaken = count(Rotation::Overtaken(FirstUse::Here));
+            let replayed = count(Rotation::Replayed(FirstUse::Here));
+            let unknown = count(Rotation::Unknown);
+            assert_eq!(count(Rotation::Rotated) + repeated + overtaken + replayed + unknown, RACERS, "{outcomes:?}");
+            if now == 5 {
+                assert_eq!((count(Rotation::Rotated), replayed, unknown), (1, 0, 0), "{outcomes:?}");
+                assert_eq!(bed.revoked(&grant).await, "0 -");
+            } else {
+                assert_eq!((count(Rotation::Rotated), overtaken), (1, 0), "{outcomes:?}");
+                // Whoever is not answered in time ends it, and only the first finds it alive.
+                assert_eq!(replayed, usize::from(replayed + unknown > 0), "{outcomes:?}");
+                assert_eq!(bed.revoked(&grant).await == "0 -", replayed == 0);
+            }
+            let repeats = format!("select cast(sum(repeats) as bigint) from refresh_token where grant_id = '{grant}'");
+            assert_eq!(bed.number(&repeats).await, i64::try_from(repeated).unwrap());
+            let line = format!("select count(*) from refresh_token where grant_id = '{grant}'");
+            assert_eq!(bed.number(&line).await, 3, "no second line");
+        }
+    }
+
+    /// The same at the very moment at which an engine that reads old snapshots would hand it out: a use that has not yet
+    /// been committed when the repetition looks.
+    async fn a_use_under_way_is_waited_for(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("c").await);
+        for (name, now, outcome) in
+            [("soon", 5, Rotation::Overtaken(FirstUse::Here)), ("late", 50, Rotation::Replayed(FirstUse::Here))]
+        {
+            bed.connected(name, &ada, &client).await;
+            assert_eq!(bed.rotate(&format!("{name} 0"), &format!("{name} 1"), 0).await, Rotation::Rotated);
+            let successor = hash(&format!("{name} 1"));
+            let used = format!("update refresh_token set used_at = {NOW} where token_hash = '{}'", successor.as_str());
+            let mut held = Held::after(&bed.database.url, &used).await;
+            let store = bed.store.clone();
+            let repeating = tokio::spawn(async move {
+                crate::bed::rotate(&store, &format!("{name} 0"), &format!("{name} 1"), now).await.unwrap()
+            });
+            held.until_awaited().await;
+            held.commit().await;
+            assert_eq!(repeating.await.unwrap(), outcome);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Random sequences of the store's verbs on codes and refresh tokens, beside a model of what they should do.
 
-use portcullis::model::grant::{MAX_CODE_ATTEMPTS, Redemption, Rotation};
+use portcullis::model::grant::{FirstUse, MAX_CODE_ATTEMPTS, Redemption, Rotation};
 use portcullis::model::id::{ClientId, GrantId, UserId};
 use portcullis::model::time::Timestamp;
 use portcullis::store::{Redeem, Rotate};
@@ -13,6 +13,7 @@ use crate::on_both_databases;
 const CASES: u32 = 48;
 const GRACE: i64 = 30;
 const GRACE_USES: i64 = 2;
+const UNDER_WAY: i64 = 10;
 const REFRESH_TTL: i64 = 80;
 const GRANT_TTL: i64 = 110;
 
@@ -41,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => Just(Step::Rotate(0)),
         7 => (1_usize..4).prop_map(Step::Rotate),
         1 => Just(Step::Revoke),
-        2 => prop_oneof![Just(0_i64), Just(1), Just(15), Just(60)].prop_map(Step::Wait),
+        2 => prop_oneof![Just(0_i64), Just(1), Just(5), Just(15), Just(60)].prop_map(Step::Wait),
         4 => (0_usize..3, 0_i64..2).prop_map(|(n, before)| Step::Edge(n, before)),
     ]
 }
@@ -50,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Token {
     dies: i64,
     used: Option<i64>,
+    /// How often it was given again.
     repeats: i64,
 }
 
@@ -76,7 +78,9 @@ impl Model {
     /// The moments to come at which a code, a token, a window or the grant ends, the next one first.
     fn edges(&self) -> Vec<i64> {
         let tokens = self.line.iter().map(|token| token.used.map_or(token.dies, |used| used + GRACE));
-        let mut edges: Vec<i64> = tokens.chain([CODE_DIES, self.grant_ends]).filter(|edge| *edge > self.now).collect();
+        let under_way = self.line.iter().filter_map(|token| token.used.map(|used| used + UNDER_WAY));
+        let mut edges: Vec<i64> =
+            tokens.chain(under_way).chain([CODE_DIES, self.grant_ends]).filter(|edge| *edge > self.now).collect();
         edges.sort_unstable();
         edges
     }
@@ -98,14 +102,20 @@ impl Model {
     fn rotate(&mut self, index: usize) -> Rotation {
         let alive = self.revoked.is_none() && self.now < self.grant_ends;
         let now = self.now;
-        let Some(token) = self.line.get_mut(index) else { return Rotation::Unknown };
-        if let Some(used) = token.used {
-            if alive && now - used < GRACE && token.repeats < GRACE_USES {
-                token.repeats += 1;
-                return Rotation::Repeated;
+        if let Some(used) = self.line.get(index).and_then(|token| token.used) {
+            let successor = &mut self.line[index + 1];
+            let unused = successor.used.is_none();
+            if alive && now - used < GRACE && unused && successor.repeats < GRACE_USES {
+                successor.repeats += 1;
+                return Rotation::Repeated(FirstUse::Here);
             }
-            return if self.revoke("refresh token replayed") { Rotation::Replayed } else { Rotation::Unknown };
+            if !unused && now - used < UNDER_WAY {
+                return if alive { Rotation::Overtaken(FirstUse::Here) } else { Rotation::Unknown };
+            }
+            let first = self.revoke("refresh token replayed");
+            return if first { Rotation::Replayed(FirstUse::Here) } else { Rotation::Unknown };
         }
+        let Some(token) = self.line.get_mut(index) else { return Rotation::Unknown };
         if alive && now < token.dies {
             token.used = Some(now);
             self.line.push(Token { dies: now + REFRESH_TTL, ..Token::default() });
@@ -150,6 +160,8 @@ async fn run(bed: &Bed, user: &UserId, client: &ClientId, case: usize, steps: &[
                     new_expires_at: Timestamp(model.now + REFRESH_TTL),
                     grace_began_at: Timestamp(model.now - GRACE),
                     grace_uses: GRACE_USES,
+                    under_way_since: Timestamp(model.now - UNDER_WAY),
+                    used_from: "here",
                     now,
                 };
                 let outcome = bed.store.rotate_refresh_token(&rotate).await.unwrap();

@@ -78,12 +78,60 @@ on_both_databases! {
         server.advance(76).await;
         let late = client.refresh(tokens.refresh()).await.tokens();
         assert_eq!(late.refresh, lost.refresh);
-        // Also after the successor was used by the quicker process.
+        // From then on it is the successor's turn, which may be repeated itself.
         let next = client.refresh(lost.refresh()).await.tokens();
-        assert_eq!(client.refresh(tokens.refresh()).await.tokens().refresh, lost.refresh);
-        // And who is handed the used successor goes on from it to the same place.
         assert_eq!(client.refresh(late.refresh()).await.tokens().refresh, next.refresh);
         assert!(client.is_let_in(&next.access).await);
+    }
+
+    /// RFC 9700 §4.14.2, T12: once the successor is in use, its ancestors are dead, and a late one ends the connection,
+    /// inside the window too: owner and finder can't both go on.
+    async fn an_ancestor_of_a_used_token_ends_the_connection(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        for ancestor in 0..2 {
+            let mut line = vec![client.connect().await];
+            for _ in 0..3 {
+                line.push(client.refresh(line.last().unwrap().refresh()).await.tokens());
+            }
+            server.advance(10).await;
+            let refused = client.refresh(line[ancestor].refresh()).await;
+            refused.refused(400, "invalid_grant");
+            assert!(refused.text.contains("for safety the connection was ended"), "{}", refused.text);
+            assert_ended(&server, &client, &line.iter().collect::<Vec<_>>()).await;
+        }
+    }
+
+    /// T12: requests that were sent at once and arrive after a quicker one has gone on are refused, and end nothing.
+    async fn an_overtaken_refresh_is_refused_and_ends_nothing(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        let second = client.refresh(first.refresh()).await.tokens();
+        let third = client.refresh(second.refresh()).await.tokens();
+        server.advance(9).await;
+        for _ in 0..3 {
+            let refused = client.refresh(first.refresh()).await;
+            refused.refused(400, "invalid_grant");
+            assert!(refused.text.contains("go on with the new one"), "{}", refused.text);
+        }
+        assert!(client.is_let_in(&third.access).await);
+        assert_eq!(client.refresh(third.refresh()).await.status, StatusCode::OK);
+    }
+
+    /// `refresh_grace` bounds the time for requests under way, too: without it nothing is forgiven.
+    async fn a_short_grace_shortens_the_time_for_requests_under_way(database) {
+        let server = TestServer::with(database, &[("PORTCULLIS__TOKENS__REFRESH_GRACE", "3s")]).await;
+        let client = Connector::public(&server).await;
+        for (after, ends) in [(2, false), (3, true)] {
+            let first = client.connect().await;
+            let second = client.refresh(first.refresh()).await.tokens();
+            let third = client.refresh(second.refresh()).await.tokens();
+            server.advance(after).await;
+            client.refresh(first.refresh()).await.refused(400, "invalid_grant");
+            let went_on = client.refresh(third.refresh()).await.status == StatusCode::OK;
+            assert_eq!(went_on, !ends, "after {after} seconds");
+        }
     }
 
     /// T-21, B-07, D1: ten processes with one token, under default settings.

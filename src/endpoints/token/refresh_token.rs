@@ -6,17 +6,14 @@ use super::respond;
 use crate::app::App;
 use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
-use crate::model::attempt::Stage;
+use crate::model::attempt::{ELSEWHERE, FIRST_USE, REPEATED, Stage};
 use crate::model::client::Client;
-use crate::model::grant::{RefreshToken, Rotation, check_resource};
+use crate::model::grant::{FirstUse, RefreshToken, Rotation, UNDER_WAY, check_resource};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::token::{RefreshRequest, narrow};
 use crate::store::Rotate;
-
-/// What is recorded of a refresh that was repeated in time.
-const REPEATED: &str = "repeated: the same successor was sent again";
 
 pub(super) async fn rotate(
     app: &App,
@@ -56,22 +53,36 @@ pub(super) async fn rotate(
             new_expires_at: now.plus(lifetimes.refresh_idle).min(stored.grant.expires_at),
             grace_began_at: now.minus(tokens.refresh_grace),
             grace_uses: i64::from(tokens.refresh_grace_uses),
+            under_way_since: now.minus(UNDER_WAY),
+            used_from: &app.visits.key.place(visit.network()),
             now,
         })
         .await?;
     let grant = &stored.grant.id;
+    if let Rotation::Repeated(FirstUse::Elsewhere)
+    | Rotation::Overtaken(FirstUse::Elsewhere)
+    | Rotation::Replayed(FirstUse::Elsewhere) = rotation
+    {
+        // A theft, or one program behind two addresses: nobody can tell from here.
+        visit.note(FIRST_USE, ELSEWHERE);
+        tracing::warn!(client = %client.id, %grant, network = visit.network(), "a refresh token is used from two networks");
+    }
     match rotation {
         Rotation::Rotated => {
             tracing::info!(client = %client.id, %grant, "token refreshed");
             visit.done(Stage::Refresh);
             respond(&access, &scope, Some(&successor))
         }
-        Rotation::Repeated => {
+        Rotation::Repeated(_) => {
             tracing::info!(client = %client.id, %grant, "refresh repeated inside the grace window: the same successor");
             visit.done_with(Stage::Refresh, REPEATED);
             respond(&access, &scope, Some(&successor))
         }
-        Rotation::Replayed => {
+        Rotation::Overtaken(_) => {
+            tracing::info!(client = %client.id, %grant, "refresh overtaken: its successor is in use already");
+            Err(rotation.refusal().into())
+        }
+        Rotation::Replayed(_) => {
             tracing::warn!(client = %client.id, %grant, "refresh token replayed: the grant is revoked");
             Err(rotation.refusal().into())
         }
