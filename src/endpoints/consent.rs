@@ -41,7 +41,10 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     let scope =
         authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
     let callbacks = &client.metadata.redirect_uris;
-    if !client.is_active() || RedirectUri::select(authorization.redirect_uri.as_str(), callbacks).is_none() {
+    if !client.is_active()
+        || authorization.request.resource != app.resource
+        || RedirectUri::select(authorization.redirect_uri.as_str(), callbacks).is_none()
+    {
         // The dispatcher says what has become of it.
         return Ok(see_other(&back)?);
     }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
 use crate::app::client_auth::authenticate;
-use crate::crypto::jwt::verify_signed;
+use crate::crypto::jwt::verify_issued;
 use crate::http::body;
 use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
@@ -59,8 +59,9 @@ async fn find(app: &App, token: &str) -> Result<Option<(GrantId, Client)>, Rejec
     if let Some(stored) = app.store.find_refresh_token(&Secret::presented(token).hash()).await? {
         return Ok(Some((stored.grant.id, stored.client)));
     }
-    // Also an access token that has expired: it still says which connection is meant.
-    let Ok(claims) = verify_signed(token, &app.keys, &app.issuer, &app.resource) else { return Ok(None) };
+    // Also an access token that has expired, or is for an address that this server had: it still says which connection
+    // is meant.
+    let Ok(claims) = verify_issued(token, &app.keys, &app.issuer) else { return Ok(None) };
     let client = app.store.find_client(&ClientId::new(claims.client_id)).await?;
     Ok(client.map(|client| (GrantId::new(claims.grant), client)))
 }

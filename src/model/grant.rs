@@ -78,6 +78,20 @@ pub fn check_resource(granted: &Resource, asked: &[String]) -> Result<(), Refusa
     granted.select(&asked.iter().map(String::as_str).collect::<Vec<_>>()).map(|_| ())
 }
 
+/// Judges a grant, or a code that would become one, by the resource that is served now: `public_url` or `paths.mcp` may
+/// have been changed since. New tokens of it would be refused at the resource, and the client would refresh for ever.
+///
+/// # Errors
+/// `invalid_grant`: the client has to be approved for the resource that there is now.
+pub fn check_served(granted: &Resource, served: &Resource) -> Result<(), Refusal> {
+    if granted == served {
+        return Ok(());
+    }
+    Err(Refusal::invalid_grant(format!(
+        "this was approved for {granted}, which is not served any more; this server protects {served} now: connect again"
+    )))
+}
+
 /// A refresh token with the grant that it belongs to, and the client of both.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {

@@ -187,6 +187,11 @@ impl Connector {
         Self { origin: replica.address.clone(), ..self.clone() }
     }
 
+    /// The same client, which now wants this resource.
+    pub fn asking_for(&self, resource: &str) -> Self {
+        Self { resource: resource.to_owned(), ..self.clone() }
+    }
+
     /// A client with this registration.
     pub async fn registered(server: &TestServer, body: &Value) -> Self {
         Self::registered_at(&server.origin, body).await

@@ -283,6 +283,64 @@ on_both_databases! {
         assert_eq!(client.refresh(tokens.refresh()).await.tokens().claims()["aud"], mcp);
     }
 
+    /// A grant is for the address that was approved. When that has moved, a refresh that went well would lead to tokens
+    /// which are refused, and so on for ever: the client is told to connect again, and nothing is spent by asking.
+    async fn a_grant_for_a_resource_that_has_moved_is_refused(database) {
+        let server = TestServer::start(database).await;
+        let old = Connector::public(&server).await;
+        let (tokens, given_back) = (old.connect().await, old.connect().await);
+        let code = old.authorize(&mut Browser::new(&server), &[]).await.one("code");
+        let mut waiting = Browser::new(&server);
+        let login = waiting.open(&old.authorize_url(&[])).await.page();
+        let server = server.restart(&[("PORTCULLIS__PATHS__MCP", "/v2/mcp")]).await;
+        let resource = server.url("/v2/mcp");
+        let moved = old.turned_to(&server).asking_for(&resource);
+
+        assert!(!moved.is_let_in(&tokens.access).await);
+        let before = [("resource", old.resource.as_str())];
+        let now = [("resource", resource.as_str())];
+        for more in [&[][..], &before, &now] {
+            let refused = refresh_with(&moved, tokens.refresh(), more).await;
+            refused.refused(400, "invalid_grant");
+            assert!(refused.text.contains(&old.resource) && refused.text.contains(&resource), "{}", refused.text);
+        }
+        for client in [&moved, &moved.asking_for(&old.resource)] {
+            let refused = client.redeem(&code).await;
+            assert!(refused.refused(400, "invalid_grant").text.contains(&resource), "{}", refused.text);
+        }
+        // A person who was asked before the move is not made to allow what is not there.
+        waiting.turn_to(&server);
+        let page = waiting.sign_in(&login).await.page();
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(page.text().contains("has moved") && page.text().contains(&resource), "{}", page.text());
+        // An old access token is not good for calls, and says whose connection is to end.
+        assert_eq!(moved.revoke(&given_back.access).await.status, StatusCode::OK);
+
+        let again = moved.connect().await;
+        assert!(moved.is_let_in(&again.access).await);
+        assert_eq!(moved.refresh(again.refresh()).await.tokens().claims()["aud"], resource);
+
+        // Moved back: nothing was ended or spent.
+        let server = server.restart(&[]).await;
+        let back = old.turned_to(&server);
+        assert!(back.is_let_in(&back.refresh(tokens.refresh()).await.tokens().access).await);
+        assert!(!back.is_let_in(&given_back.access).await);
+        assert_eq!(back.redeem(&code).await.status, StatusCode::OK);
+    }
+
+    /// The same for another `public_url`, which moves everything.
+    async fn a_grant_of_another_public_url_is_refused(database) {
+        let server = TestServer::start(database).await;
+        let old = Connector::public(&server).await;
+        let tokens = old.connect().await;
+        let database = server.stop().await;
+        let server = TestServer::on(database, &[], Some("http://localhost:4711")).await;
+        let moved = old.turned_to(&server);
+        let refused = moved.refresh(tokens.refresh()).await;
+        refused.refused(400, "invalid_grant");
+        assert!(refused.text.contains("http://localhost:4711/mcp"), "{}", refused.text);
+    }
+
     /// T-25: a disabled account's connections end, and don't come back with the account.
     async fn refresh_ends_with_its_user(database) {
         let server = TestServer::start(database).await;

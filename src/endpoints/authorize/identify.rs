@@ -165,12 +165,26 @@ fn stopped(app: &App, client: &Client) -> PageRejection {
 }
 
 /// Whether a request under way is still one that could begin now: its client may have been stopped meanwhile, or its
-/// callback taken back, because somebody else had got hold of it.
+/// callback taken back, because somebody else had got hold of it; or this server has moved.
 pub(super) fn still_stands(app: &App, client: &Client, authorization: &Authorization) -> Result<(), PageRejection> {
     if !client.is_active() {
         return Err(stopped(app, client));
     }
+    if authorization.request.resource != app.resource {
+        return Err(moved(app, authorization));
+    }
     redirect_uri(app, client, Some(authorization.redirect_uri.as_str())).map(drop)
+}
+
+/// What was asked for is not here any more: `public_url` or `paths.mcp` was changed since.
+fn moved(app: &App, authorization: &Authorization) -> PageRejection {
+    let happened = format!("{} was moved to another address after your client had asked.", app.config.name);
+    let to_do = vec![
+        format!("In your client, make the server's address exactly {} and connect again.", app.resource),
+        "If that is the address there already, just choose Connect again.".to_owned(),
+    ];
+    let (received, expected) = (authorization.request.resource.to_string(), app.resource.to_string());
+    trouble("This server has moved", happened, Some(received), Some(expected), to_do, String::new())
 }
 
 /// A request that can't even be read, as a page.

@@ -8,7 +8,7 @@ use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::client::Client;
-use crate::model::grant::{Grant, Redemption};
+use crate::model::grant::{Grant, Redemption, check_served};
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::time::Timestamp;
 use crate::oauth::error::ErrorCode;
@@ -28,6 +28,9 @@ pub(super) async fn redeem(
     };
     // Whoever holds the code is part of its story, whether it is theirs or not.
     visit.is_about(&code.grant.id);
+    if code.redeemed_at.is_none() && code.grant.client_id == client.id {
+        check_served(&code.grant.resource, &app.resource)?;
+    }
     // A redeemed code of this client goes on to the store, which takes its grant down (RFC 9700 §4.5). All
     // else is judged first and burns nothing: a stolen code without its verifier must not cost the rightful
     // client its own.

@@ -8,7 +8,7 @@ use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
 use crate::model::attempt::{ELSEWHERE, FIRST_USE, REPEATED, Stage};
 use crate::model::client::Client;
-use crate::model::grant::{FirstUse, RefreshToken, Rotation, UNDER_WAY, check_resource};
+use crate::model::grant::{FirstUse, RefreshToken, Rotation, UNDER_WAY, check_resource, check_served};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::oauth::error::{ErrorCode, Refusal};
@@ -29,6 +29,7 @@ pub(super) async fn rotate(
         return Err(Rotation::Unknown.refusal().into());
     };
     // Judged before anything is spent: a request that fails here may be mended and sent again (D5).
+    check_served(&stored.grant.resource, &app.resource)?;
     check_resource(&stored.grant.resource, &request.resources)?;
     let lifetimes = app.lifetimes(client);
     if !lifetimes.refresh {
