@@ -225,7 +225,7 @@ impl Worker {
         let new = self.id("");
         transact!(&self.pool, |tx| {
             let (grant,): (String,) = sqlx::query_as(
-                "update refresh_token set used_at = $2
+                "update refresh_token set used_at = $2, used_from = $3
                  where token_hash = $1 and used_at is null and expires_at > $2 and exists
                      (select 1 from token_grant g
                       where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $2)
@@ -233,6 +233,7 @@ impl Worker {
             )
             .bind(&self.last)
             .bind(NOW)
+            .bind("a place")
             .fetch_one(&mut *tx)
             .await
             .unwrap();

@@ -132,8 +132,6 @@ pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>, reque
     if !app.store.delete_client(&id, app.clock.now()).await? {
         return Err(ManageError::Unknown(id).into());
     }
-    // At once on this replica; the others look four times a second.
-    app.poll_quietly().await;
     caller.did("client deleted", id.as_str());
     Ok(nothing())
 }
@@ -151,7 +149,6 @@ pub(super) async fn disable(State(app): State<App>, Path(id): Path<String>, requ
     if !app.store.disable_client(&id, now).await? {
         return Err(ManageError::Unknown(id).into());
     }
-    app.poll_quietly().await;
     caller.did("client disabled", id.as_str());
     ok(&view(&app, &id, now).await?.0)
 }

@@ -107,7 +107,6 @@ pub(super) async fn end(State(app): State<App>, Path(id): Path<String>, request:
     if !app.store.end_connection(&id, app.clock.now()).await? {
         return Err(Denied::not_found(format!("there is no live connection {id:?}")));
     }
-    app.poll_quietly().await;
     caller.did("connection ended", id.as_str());
     Ok(nothing())
 }

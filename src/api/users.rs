@@ -139,7 +139,6 @@ pub(super) async fn disable(State(app): State<App>, Path(id): Path<String>, requ
     let caller = Caller::of(&request)?;
     let user = found(&app, &UserId::new(id)).await?;
     app.store.disable_user(&user.id, app.clock.now()).await?;
-    app.poll_quietly().await;
     caller.did("account disabled", user.id.as_str());
     ok(&UserView::from(found(&app, &user.id).await?))
 }
@@ -173,7 +172,6 @@ pub(super) async fn password(State(app): State<App>, Path(id): Path<String>, req
     let user = found(&app, &UserId::new(id)).await?;
     let password_hash = hash(&app, &user.username, asked.password).await?;
     app.store.set_password(&user.id, &password_hash, app.clock.now()).await?;
-    app.poll_quietly().await;
     caller.did("password set", user.id.as_str());
     Ok(nothing())
 }

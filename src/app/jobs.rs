@@ -36,7 +36,7 @@ struct Job {
 
 /// All jobs. Each tells how many rows it touched.
 const JOBS: [Job; 6] = [
-    Job { name: "poll", every: POLL_EVERY, work: |app| Box::pin(async move { app.poll().await.map(|()| 0) }) },
+    Job { name: "poll", every: POLL_EVERY, work: |app| Box::pin(async move { app.poll().await.map(|_| 0) }) },
     Job { name: "forget expired rows", every: SWEEP_EVERY, work: |app| Box::pin(forget_expired(app)) },
     Job { name: "forget unused clients", every: SWEEP_EVERY, work: |app| Box::pin(forget_unused_clients(app)) },
     Job { name: "forget attempts", every: SWEEP_EVERY, work: |app| Box::pin(forget_attempts(app)) },

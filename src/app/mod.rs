@@ -9,8 +9,8 @@ pub mod directory;
 pub(crate) mod jobs;
 mod readiness;
 pub(crate) mod visit;
+mod watch;
 
-use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -36,7 +36,7 @@ use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
 use crate::model::client::Client;
 use crate::model::key::StoredKey;
-use crate::model::time::{Clock, Timestamp, whole_seconds};
+use crate::model::time::{Clock, Timestamp};
 use crate::oauth::client::RegistrationRules;
 use crate::oauth::issuer::Issuer;
 use crate::oauth::metadata::{EndpointPaths, Offer};
@@ -45,6 +45,7 @@ use crate::oauth::scope::InvalidScopeToken;
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;
+use watch::Watch;
 
 /// The application, cheap to clone: one value that every handler takes.
 #[derive(Clone)]
@@ -78,7 +79,7 @@ pub struct Parts {
     pub(crate) stopping: CancellationToken,
     inbox: std::sync::Mutex<Option<Inbox>>,
     readiness: readiness::Readiness,
-    polling: tokio::sync::Mutex<()>,
+    polling: tokio::sync::Mutex<Watch>,
 }
 
 /// The ceilings of the endpoints that strangers reach.
@@ -225,14 +226,17 @@ impl App {
             recorder,
             proxies: Proxies::new(&config.limits.trusted_proxies, &config.limits.forwarded_header)?,
         };
+        // As long as a token can be shown that was signed a moment before its grant was revoked.
+        let keep = MAX_ACCESS_TTL + Duration::from_secs(2 * LEEWAY_SECONDS.unsigned_abs());
+        let revocations = Arc::new(Revocations::new(keep));
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),
             edge: Edge { service: config.name.clone(), random: random.clone() },
             profiles,
             clients,
-            revocations: Arc::new(Revocations::new()),
+            store: store.telling(Arc::clone(&revocations)),
+            revocations,
             config,
-            store,
             clock,
             random,
             master,
@@ -250,37 +254,30 @@ impl App {
             stopping: CancellationToken::new(),
             inbox: std::sync::Mutex::new(inbox),
             readiness: readiness::Readiness::default(),
-            polling: tokio::sync::Mutex::new(()),
+            polling: tokio::sync::Mutex::default(),
         }));
         app.poll().await?;
         Ok(app)
     }
 
-    /// Reads what other replicas may have changed: revoked grants and signing keys. One cheap query each.
+    /// Reads what other replicas may have changed: grants that have ended, and signing keys. A cheap query each; gives the
+    /// number of rows that were read about grants.
     ///
     /// # Errors
     /// When the store fails or a key can't be opened; the old view stays.
-    pub async fn poll(&self) -> Result<(), BuildError> {
-        // One at a time: of two at once the slower would put an older view over a newer one.
-        let _turn = self.polling.lock().await;
-        let now = self.clock.now();
-        let longest = whole_seconds(MAX_ACCESS_TTL) + 2 * LEEWAY_SECONDS;
-        let revoked = self.store.revoked_grants(Timestamp(now.0 - longest)).await?;
-        let revoked: HashSet<String> = revoked.iter().map(ToString::to_string).collect();
-        if self.revocations.equals(&revoked) {
-            self.revocations.confirm(now);
-        } else {
-            self.revocations.replace(revoked, now);
-        }
+    pub async fn poll(&self) -> Result<u64, BuildError> {
+        // One at a time: each goes on where the one before has stopped.
+        let mut watch = self.polling.lock().await;
+        let rows = watch.look(&self.store, &self.revocations, self.clock.now()).await?;
         self.keys.replace(&self.store.signing_keys().await?, &self.master)?;
-        Ok(())
+        Ok(rows)
     }
 
-    /// The same after something was ended here, so that it bites on this replica at once. A failure costs a quarter of
+    /// The same after the keys were changed here, so that it holds on this replica at once. A failure costs a quarter of
     /// a second: the next poll sees it.
     pub(crate) async fn poll_quietly(&self) {
         if let Err(error) = self.poll().await {
-            tracing::warn!(%error, "what has just ended is noticed a little later");
+            tracing::warn!(%error, "what has just changed is noticed a little later");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
@@ -351,7 +352,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let (id, token) = (id.clone(), token.clone());
-        transact!(self, |tx| {
+        let ended: Result<Ended, StoreError> = transact!(self, |tx| {
             sqlx::query("delete from client_registration where client_id = $1 and token_hash = $2")
                 .bind(&id)
                 .bind(&token)
@@ -367,19 +368,17 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             if deleted.rows_affected() == 1 {
-                sqlx::query(
-                    "update token_grant set revoked_at = $2, revoked_because = 'client deleted'
-                     where client_id = $1 and revoked_at is null",
-                )
-                .bind(&id)
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
+                // Before the grants: a redemption that is under way is waited for, and its grant is seen.
                 sqlx::query("delete from authorization_code where client_id = $1 and redeemed_at is null")
                     .bind(&id)
                     .execute(&mut *tx)
                     .await?;
+                end_grants_of_client!(tx, &id, now, "client deleted")
+            } else {
+                Ended::NOTHING
             }
-        })
+        });
+        self.tell(ended?).await?;
+        Ok(())
     }
 }

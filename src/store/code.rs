@@ -1,5 +1,6 @@
 //! `authorization_code`.
 
+use super::ending::{Ended, end_grant};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::grant::{Code, Grant, MAX_CODE_ATTEMPTS, Redemption};
@@ -98,7 +99,7 @@ impl Store {
     pub async fn redeem_code(&self, redeem: &Redeem<'_>) -> Result<Redemption, StoreError> {
         let Redeem { grant_expires_at, now, .. } = *redeem;
         let (code_hash, refresh) = (redeem.code_hash.clone(), redeem.refresh.clone());
-        transact!(self, |tx| {
+        let outcome: Result<(Redemption, Ended), StoreError> = transact!(self, |tx| {
             let done = sqlx::query(
                 "update authorization_code set redeemed_at = $2
                  where code_hash = $1 and redeemed_at is null and expires_at > $2 and attempts < $3
@@ -134,28 +135,22 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
                 }
-                Redemption::Redeemed
+                (Redemption::Redeemed, Ended::NOTHING)
             } else {
-                let found: Option<(Option<Timestamp>,)> =
-                    sqlx::query_as("select redeemed_at from authorization_code where code_hash = $1")
-                        .bind(&code_hash)
-                        .fetch_optional(&mut *tx)
-                        .await?;
-                if matches!(found, Some((Some(_),))) {
-                    sqlx::query(
-                        "update token_grant set revoked_at = $2, revoked_because = 'code replayed'
-                         where revoked_at is null and id in
-                         (select grant_id from authorization_code where code_hash = $1)",
-                    )
-                    .bind(&code_hash)
-                    .bind(now)
-                    .execute(&mut *tx)
-                    .await?;
-                    Redemption::Replayed
-                } else {
-                    Redemption::Unknown
+                let redeemed: Option<(GrantId,)> = sqlx::query_as(
+                    "select grant_id from authorization_code where code_hash = $1 and redeemed_at is not null",
+                )
+                .bind(&code_hash)
+                .fetch_optional(&mut *tx)
+                .await?;
+                match redeemed {
+                    Some((grant,)) => (Redemption::Replayed, end_grant!(tx, &grant, now, "code replayed")),
+                    None => (Redemption::Unknown, Ended::NOTHING),
                 }
             }
-        })
+        });
+        let (redemption, ended) = outcome?;
+        self.tell(ended).await?;
+        Ok(redemption)
     }
 }

@@ -80,7 +80,7 @@ impl Store {
         } else {
             return Err(ConnectError::Url("it begins with neither sqlite: nor postgres:".to_owned()));
         };
-        Ok(Self { pool })
+        Ok(Self { pool, view: None })
     }
 
     /// Brings the schema up to date, one process at a time: several replicas may start at once. PostgreSQL

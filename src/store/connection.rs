@@ -1,5 +1,6 @@
 //! `token_grant` as an administrator sees it: who is connected with what.
 
+use super::ending::{Ended, end_grant};
 use super::managed::Page;
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact};
@@ -141,23 +142,27 @@ impl Store {
             return Ok(false);
         }
         let id = id.clone();
-        transact!(self, |tx| {
-            let whose: Option<(UserId, ClientId)> = sqlx::query_as(
-                "update token_grant set revoked_at = $2, revoked_because = 'ended by an administrator'
-                 where id = $1 and revoked_at is null and expires_at > $2 returning user_id, client_id",
-            )
-            .bind(&id)
-            .bind(now)
-            .fetch_optional(&mut *tx)
-            .await?;
-            if let Some((user, client)) = &whose {
-                sqlx::query("delete from consent where user_id = $1 and client_id = $2")
-                    .bind(user)
-                    .bind(client)
-                    .execute(&mut *tx)
+        let ended: Result<Ended, StoreError> = transact!(self, |tx| {
+            let whose: Option<(UserId, ClientId)> =
+                sqlx::query_as("select user_id, client_id from token_grant where id = $1 and expires_at > $2")
+                    .bind(&id)
+                    .bind(now)
+                    .fetch_optional(&mut *tx)
                     .await?;
+            if let Some((user, client)) = whose {
+                let ended = end_grant!(tx, &id, now, "ended by an administrator");
+                if ended.now {
+                    sqlx::query("delete from consent where user_id = $1 and client_id = $2")
+                        .bind(&user)
+                        .bind(&client)
+                        .execute(&mut *tx)
+                        .await?;
+                }
+                ended
+            } else {
+                Ended::NOTHING
             }
-            whose.is_some()
-        })
+        });
+        self.tell(ended?).await
     }
 }

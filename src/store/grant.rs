@@ -1,8 +1,9 @@
 //! `token_grant` and `refresh_token`.
 
 use super::client::{Row as ClientRow, client_columns};
+use super::ending::{Ended, end_grant};
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, transact, write};
+use super::{Store, StoreError, read, storable, transact};
 use crate::model::grant::{FirstUse, Grant, RefreshToken, Repetition, Rotation, Successor};
 use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::secret::SecretHash;
@@ -134,7 +135,7 @@ impl Store {
     pub async fn rotate_refresh_token(&self, rotate: &Rotate<'_>) -> Result<Rotation, StoreError> {
         let Rotate { new_expires_at, grace_began_at, grace_uses, under_way_since, now, .. } = *rotate;
         let (old, new, used_from) = (rotate.old.clone(), rotate.new.clone(), rotate.used_from.to_owned());
-        transact!(self, |tx| {
+        let outcome: Result<(Rotation, Ended), StoreError> = transact!(self, |tx| {
             'decided: {
                 let rotated: Option<(GrantId,)> = sqlx::query_as(
                     "update refresh_token set used_at = $2, used_from = $3
@@ -159,7 +160,7 @@ impl Store {
                     .bind(new_expires_at)
                     .execute(&mut *tx)
                     .await?;
-                    break 'decided Rotation::Rotated;
+                    break 'decided (Rotation::Rotated, Ended::NOTHING);
                 }
                 // What is read here is written once and stays; a grant that has ended stays ended.
                 let used: Option<UsedRow> = sqlx::query_as(
@@ -171,7 +172,7 @@ impl Store {
                 .bind(now)
                 .fetch_optional(&mut *tx)
                 .await?;
-                let Some(used) = used else { break 'decided Rotation::Unknown };
+                let Some(used) = used else { break 'decided (Rotation::Unknown, Ended::NOTHING) };
                 let first_use = used.seen_from(&used_from);
                 if used.used_at > grace_began_at {
                     // A use of the successor that is under way holds its row: the guard is judged again after it.
@@ -187,7 +188,7 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
                     if repeated.rows_affected() == 1 {
-                        break 'decided Rotation::Repeated(first_use);
+                        break 'decided (Rotation::Repeated(first_use), Ended::NOTHING);
                     }
                 }
                 let successor: Option<(Option<Timestamp>,)> =
@@ -198,35 +199,26 @@ impl Store {
                 let repetition =
                     Repetition { used_at: used.used_at, successor: Successor::of(successor.map(|(used_at,)| used_at)) };
                 if !repetition.is_reuse(under_way_since, grace_began_at) {
-                    break 'decided if used.alive { Rotation::Overtaken(first_use) } else { Rotation::Unknown };
+                    let rotation = if used.alive { Rotation::Overtaken(first_use) } else { Rotation::Unknown };
+                    break 'decided (rotation, Ended::NOTHING);
                 }
-                let revoked = sqlx::query(
-                    "update token_grant set revoked_at = $2, revoked_because = 'refresh token replayed'
-                     where id = $1 and revoked_at is null",
-                )
-                .bind(&used.grant_id)
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
-                if revoked.rows_affected() == 1 { Rotation::Replayed(first_use) } else { Rotation::Unknown }
+                let ended = end_grant!(tx, &used.grant_id, now, "refresh token replayed");
+                (if ended.now { Rotation::Replayed(first_use) } else { Rotation::Unknown }, ended)
             }
-        })
+        });
+        let (rotation, ended) = outcome?;
+        self.tell(ended).await?;
+        Ok(rotation)
     }
 
     /// Ends a grant with all its tokens; tells whether it was still alive.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn revoke_grant(&self, id: &GrantId, because: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let done = write!(
-            self,
-            sql("update token_grant set revoked_at = $2, revoked_because = $3 where id = $1 and revoked_at is null")
-                .bind(id)
-                .bind(now)
-                .bind(because),
-            execute
-        )?;
-        Ok(done == 1)
+    pub async fn revoke_grant(&self, id: &GrantId, because: &'static str, now: Timestamp) -> Result<bool, StoreError> {
+        let id = id.clone();
+        let ended: Result<Ended, StoreError> = transact!(self, |tx| { end_grant!(tx, &id, now, because) });
+        self.tell(ended?).await
     }
 
     /// Ends a grant of this user, if it is theirs, and forgets that they ever approved its client there.
@@ -238,26 +230,26 @@ impl Store {
             return Ok(false);
         }
         let (user, id) = (user.clone(), id.clone());
-        transact!(self, |tx| {
-            let done = sqlx::query(
-                "update token_grant set revoked_at = $3, revoked_because = 'disconnected by the user'
-                 where id = $1 and user_id = $2 and revoked_at is null",
-            )
-            .bind(&id)
-            .bind(&user)
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query(
-                "delete from consent where user_id = $2 and client_id in
-                 (select client_id from token_grant where id = $1 and user_id = $2)",
-            )
-            .bind(&id)
-            .bind(&user)
-            .execute(&mut *tx)
-            .await?;
-            done.rows_affected() == 1
-        })
+        let ended: Result<Ended, StoreError> = transact!(self, |tx| {
+            let theirs: Option<(ClientId,)> =
+                sqlx::query_as("select client_id from token_grant where id = $1 and user_id = $2")
+                    .bind(&id)
+                    .bind(&user)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            if let Some((client,)) = theirs {
+                let ended = end_grant!(tx, &id, now, "disconnected by the user");
+                sqlx::query("delete from consent where user_id = $1 and client_id = $2")
+                    .bind(&user)
+                    .bind(&client)
+                    .execute(&mut *tx)
+                    .await?;
+                ended
+            } else {
+                Ended::NOTHING
+            }
+        });
+        self.tell(ended?).await
     }
 
     /// A user's live connections, newest first.
@@ -288,18 +280,5 @@ impl Store {
                 })
             })
             .collect()
-    }
-
-    /// The grants revoked since `since`: what the resource half must not let pass.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn revoked_grants(&self, since: Timestamp) -> Result<Vec<GrantId>, StoreError> {
-        let rows: Vec<(GrantId,)> = read!(
-            self,
-            sql("select id from token_grant where revoked_at is not null and revoked_at >= $1").bind(since),
-            fetch_all
-        )?;
-        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 }

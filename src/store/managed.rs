@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::client::{Row, client_columns, inline_keys, keys_uri, list, methods};
+use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::{Client, ClientOrigin};
@@ -54,24 +55,18 @@ fn seconds(span: Option<Duration>) -> Option<i64> {
     span.map(whole_seconds)
 }
 
-/// Ends what a client has: its connections, its codes, and the requests that people are still looking at.
+/// Ends what a client has: the requests that people are still looking at, its codes, its connections. In this order an
+/// approval or a redemption that is under way is waited for, and what came of it is seen. Gives an `Ended`.
 macro_rules! end_client {
-    ($tx:expr, $id:expr, $now:expr, $because:expr) => {
-        sqlx::query(
-            "update token_grant set revoked_at = $2, revoked_because = $3 where client_id = $1 and revoked_at is null",
-        )
-        .bind($id)
-        .bind($now)
-        .bind($because)
-        .execute(&mut *$tx)
-        .await?;
+    ($tx:expr, $id:expr, $now:expr, $because:expr) => {{
+        sqlx::query("delete from authorization_request where client_id = $1").bind($id).execute(&mut *$tx).await?;
         sqlx::query("delete from authorization_code where client_id = $1 and redeemed_at is null")
             .bind($id)
             .execute(&mut *$tx)
             .await?;
-        sqlx::query("delete from authorization_request where client_id = $1").bind($id).execute(&mut *$tx).await?;
         sqlx::query("delete from consent where client_id = $1").bind($id).execute(&mut *$tx).await?;
-    };
+        end_grants_of_client!($tx, $id, $now, $because)
+    }};
 }
 
 /// Forgets who approved a client, and what is under way for it: a callback that was removed gets no answer any more.
@@ -339,38 +334,26 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let own = id.clone();
-        let found: Result<bool, StoreError> = transact!(self, long, |tx| {
+        let id = id.clone();
+        let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, disabled_at = coalesce(disabled_at, $2)
                  where id = $1 and deleted_at is null",
             )
-            .bind(&own)
+            .bind(&id)
             .bind(now)
             .execute(&mut *tx)
             .await?;
-            if done.rows_affected() == 1 {
-                end_client!(tx, &own, now, "client disabled");
-            }
-            done.rows_affected() == 1
+            if done.rows_affected() == 1 { Some(end_client!(tx, &id, now, "client disabled")) } else { None }
         });
-        let found = found?;
-        if found {
-            self.end_late_grants(id, now, "client disabled").await?;
-        }
-        Ok(found)
+        self.tell_of_client(ended?).await
     }
 
-    /// PostgreSQL lets a redemption that began before the client was stopped commit after it: its grant is ended
-    /// here, now that nothing can begin any more.
-    async fn end_late_grants(&self, id: &ClientId, now: Timestamp, because: &str) -> Result<(), StoreError> {
-        write!(self, sql(
-            "update token_grant set revoked_at = $2, revoked_because = $3 where client_id = $1 and revoked_at is null"
-        )
-        .bind(id)
-        .bind(now)
-        .bind(because), execute)?;
-        Ok(())
+    /// Tells what ended with a client; whether there was such a client.
+    async fn tell_of_client(&self, ended: Option<Ended>) -> Result<bool, StoreError> {
+        let Some(ended) = ended else { return Ok(false) };
+        self.tell(ended).await?;
+        Ok(true)
     }
 
     /// Lets a stopped client work again; tells whether it was stopped. Its old connections stay ended.
@@ -382,7 +365,7 @@ impl Store {
             return Ok(false);
         }
         let id = id.clone();
-        transact!(self, long, |tx| {
+        let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, disabled_at = null
                  where id = $1 and disabled_at is not null and deleted_at is null",
@@ -390,11 +373,9 @@ impl Store {
             .bind(&id)
             .execute(&mut *tx)
             .await?;
-            if done.rows_affected() == 1 {
-                end_client!(tx, &id, now, "client disabled");
-            }
-            done.rows_affected() == 1
-        })
+            if done.rows_affected() == 1 { Some(end_client!(tx, &id, now, "client disabled")) } else { None }
+        });
+        self.tell_of_client(ended?).await
     }
 
     /// Deletes a client of any origin; tells whether there was one. The row stays as a tombstone, so that its id is
@@ -406,31 +387,25 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let own = id.clone();
-        let deleted: Result<bool, StoreError> = transact!(self, long, |tx| {
+        let id = id.clone();
+        let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, deleted_at = $2, fingerprint = null, secret_hash = null,
                      old_secret_hash = null, old_secret_expires_at = null
                  where id = $1 and deleted_at is null",
             )
-            .bind(&own)
+            .bind(&id)
             .bind(now)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
-                sqlx::query("delete from client_registration where client_id = $1")
-                    .bind(&own)
-                    .execute(&mut *tx)
-                    .await?;
-                sqlx::query("delete from client_logo where client_id = $1").bind(&own).execute(&mut *tx).await?;
-                end_client!(tx, &own, now, "client deleted");
+                sqlx::query("delete from client_registration where client_id = $1").bind(&id).execute(&mut *tx).await?;
+                sqlx::query("delete from client_logo where client_id = $1").bind(&id).execute(&mut *tx).await?;
+                Some(end_client!(tx, &id, now, "client deleted"))
+            } else {
+                None
             }
-            done.rows_affected() == 1
         });
-        let deleted = deleted?;
-        if deleted {
-            self.end_late_grants(id, now, "client deleted").await?;
-        }
-        Ok(deleted)
+        self.tell_of_client(ended?).await
     }
 }

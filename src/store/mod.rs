@@ -15,6 +15,7 @@ mod code;
 mod connect;
 mod connection;
 mod document;
+mod ending;
 mod engine;
 mod fault;
 mod grant;
@@ -35,14 +36,18 @@ pub use code::Redeem;
 pub use connect::ConnectError;
 pub use connection::{LiveGrant, Whose};
 pub use document::{NewDocument, StoredDocument, StoredKeys};
+pub use ending::{Ending, Party};
 pub use grant::{Connection, Rotate};
 pub use managed::{NewManaged, Page};
 pub use sweep::{BITE, Expired};
 pub use user::{AccountError, NewUser};
 
+use std::sync::Arc;
+
 use sqlx::{Postgres, Sqlite};
 
 use crate::model::time::Timestamp;
+use crate::revocations::Revocations;
 use engine::Lane;
 pub use fault::StoreError;
 use statement::sql;
@@ -51,6 +56,8 @@ use statement::sql;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
+    /// Who is told at once of the grants that this process ends.
+    view: Option<Arc<Revocations>>,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +144,12 @@ fn storable(key: &str) -> bool {
 }
 
 impl Store {
+    /// The same store, whose verbs tell `view` of the grants that they end before they return.
+    #[must_use]
+    pub fn telling(self, view: Arc<Revocations>) -> Self {
+        Self { view: Some(view), ..self }
+    }
+
     /// Writes the time into the one row that is there for that: whether the database takes writes.
     ///
     /// # Errors

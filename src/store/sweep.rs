@@ -37,6 +37,8 @@ pub enum Expired {
     Grants,
     /// Grants that were revoked.
     RevokedGrants,
+    /// News of grants that ended together.
+    Endings,
     /// Tokens of the admin API that ended.
     ApiTokens,
     /// Tokens of the admin API that were revoked.
@@ -45,7 +47,7 @@ pub enum Expired {
 
 impl Expired {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Sessions,
         Self::Assertions,
         Self::SetupLinks,
@@ -57,6 +59,7 @@ impl Expired {
         Self::RevokedRefreshTokens,
         Self::Grants,
         Self::RevokedGrants,
+        Self::Endings,
         Self::ApiTokens,
         Self::RevokedApiTokens,
     ];
@@ -145,6 +148,13 @@ impl Store {
                 "delete from token_grant where id in
                  (select id from token_grant where revoked_at is not null and revoked_at <= $1 limit $2)",
                 evidence_before
+            ),
+            // Replicas look for them for some minutes; the grants themselves say the rest.
+            Expired::Endings => bite!(
+                self,
+                "delete from grant_ending where (at, kind, subject) in
+                 (select at, kind, subject from grant_ending where at <= $1 limit $2)",
+                now.minus(Duration::from_hours(1))
             ),
             Expired::ApiTokens => bite!(
                 self,

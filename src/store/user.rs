@@ -1,5 +1,6 @@
 //! `user_account` and `setup_link`.
 
+use super::ending::{Ended, end_grants_of_user};
 use super::fault::{Fate, Fault};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
@@ -76,21 +77,14 @@ macro_rules! insert_user {
 }
 
 macro_rules! end_everything {
-    ($tx:expr, $user:expr, $now:expr, $because:expr) => {
+    ($tx:expr, $user:expr, $now:expr, $because:expr) => {{
         sqlx::query("delete from session where user_id = $1").bind($user).execute(&mut *$tx).await?;
         sqlx::query("delete from authorization_code where user_id = $1 and redeemed_at is null")
             .bind($user)
             .execute(&mut *$tx)
             .await?;
-        sqlx::query(
-            "update token_grant set revoked_at = $2, revoked_because = $3 where user_id = $1 and revoked_at is null",
-        )
-        .bind($user)
-        .bind($now)
-        .bind($because)
-        .execute(&mut *$tx)
-        .await?;
-    };
+        end_grants_of_user!($tx, $user, $now, $because)
+    }};
 }
 
 impl Store {
@@ -228,14 +222,16 @@ impl Store {
     /// When the database fails.
     pub async fn disable_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
         let id = id.clone();
-        transact!(self, long, |tx| {
+        let ended: Result<Ended, StoreError> = transact!(self, long, |tx| {
             sqlx::query("update user_account set disabled_at = $2 where id = $1 and disabled_at is null")
                 .bind(&id)
                 .bind(now)
                 .execute(&mut *tx)
                 .await?;
-            end_everything!(tx, &id, now, "user disabled");
-        })
+            end_everything!(tx, &id, now, "user disabled")
+        });
+        self.tell(ended?).await?;
+        Ok(())
     }
 
     /// Lets an account sign in again. Its old connections stay ended.
@@ -254,13 +250,15 @@ impl Store {
     /// When the database fails.
     pub async fn set_password(&self, id: &UserId, password_hash: &str, now: Timestamp) -> Result<(), StoreError> {
         let (id, password_hash) = (id.clone(), password_hash.to_owned());
-        transact!(self, long, |tx| {
+        let ended: Result<Ended, StoreError> = transact!(self, long, |tx| {
             sqlx::query("update user_account set password_hash = $2 where id = $1")
                 .bind(&id)
                 .bind(password_hash)
                 .execute(&mut *tx)
                 .await?;
-            end_everything!(tx, &id, now, "password changed");
-        })
+            end_everything!(tx, &id, now, "password changed")
+        });
+        self.tell(ended?).await?;
+        Ok(())
     }
 }

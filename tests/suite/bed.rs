@@ -245,6 +245,12 @@ impl Bed {
         while self.store.forget_surplus_attempts(most, per_network).await.unwrap() > 0 {}
     }
 
+    /// The grants that have ended since a moment, as any replica sees them.
+    pub async fn ended_since(&self, seconds: i64) -> Vec<GrantId> {
+        let page = self.replica().await.ended_grants(&(at(seconds), GrantId::new("")), 1_000).await.unwrap();
+        page.into_iter().map(|(id, _)| id).collect()
+    }
+
     /// When and why a grant was revoked, as `time reason`.
     pub async fn revoked(&self, grant: &GrantId) -> String {
         let sql = format!(

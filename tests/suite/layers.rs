@@ -42,6 +42,7 @@ const MEANT: &[(&str, &str, &str)] = &[
     ("attempts", "clients", "the story gives the advice of the client's profile"),
     ("serve", "server", "the route table is what is served"),
     ("cli", "serve", "the command `serve` starts it"),
+    ("store", "revocations", "it tells the view what it has ended, so that no caller can forget to"),
 ];
 
 /// The protected half could move to another host, so it sees none of the authorization server.

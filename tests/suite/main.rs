@@ -38,6 +38,7 @@ mod doctor;
 mod doctor_fetch;
 mod documents;
 mod durability;
+mod ending;
 mod fetch;
 mod healing;
 mod hostile;

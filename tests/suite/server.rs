@@ -1,5 +1,6 @@
 //! A real server on a real socket, with a clock that the test moves.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -82,6 +83,10 @@ impl OwnDatabase {
         }
     }
 }
+
+/// A setting of the tests' own: the server answers requests, and nothing goes on beside; it learns of what others do
+/// when the test polls.
+pub const NOTHING_BESIDE: (&str, &str) = ("TEST_NOTHING_BESIDE", "true");
 
 /// A running server.
 pub struct TestServer {
@@ -178,8 +183,16 @@ impl TestServer {
         let app = App::build(config.clone(), store, clock, Random::system(), resolver.clone()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = app.clone();
+        let beside = !settings.contains(&NOTHING_BESIDE);
         let task = tokio::spawn(async move {
-            portcullis::serve::serve(listener, serving, async { drop(stopped.await) }).await;
+            let stopped = async { drop(stopped.await) };
+            if beside {
+                portcullis::serve::serve(listener, serving, stopped).await;
+            } else {
+                let router = portcullis::server::router(&serving).into_make_service_with_connect_info::<SocketAddr>();
+                axum::serve(listener, router).with_graceful_shutdown(stopped).await.unwrap();
+                serving.store().close().await;
+            }
         });
         Self { app, origin, address: own, config, database, hand, resolver, stop: Some(stop), task: Some(task) }
     }

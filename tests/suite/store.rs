@@ -1,6 +1,8 @@
 //! The contract of the store, verb by verb, on both engines: found and not found, what is unique, where a time
 //! ends (exactly at its second), and what each guard keeps out.
 
+use std::time::Duration;
+
 use portcullis::model::authorization::{Consent, Decision};
 use portcullis::model::grant::{FirstUse, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
@@ -10,7 +12,8 @@ use portcullis::model::user::{Role, Username};
 use portcullis::oauth::authorize::Prompt;
 use portcullis::oauth::client::AuthMethod;
 use portcullis::oauth::redirect_uri::RedirectUri;
-use portcullis::store::{AccountError, Approval, Decided, NewRegistration, Redeem, Rotate};
+use portcullis::revocations::Revocations;
+use portcullis::store::{AccountError, Approval, Decided, Ending, NewRegistration, Party, Redeem, Rotate};
 
 use crate::bed::{
     Bed, CODE_DIES, GRANT_ENDS, NOW, REDIRECT, REFRESH_DIES, at, connect, hash, is_corrupt, is_taken, raw, resource,
@@ -515,7 +518,7 @@ on_both_databases! {
         // Even long after the code's time.
         assert_eq!(bed.redeem(&hash("code of x"), "thief", 500).await, Redemption::Replayed);
         assert_eq!(bed.revoked(&grant).await, format!("{} code replayed", NOW + 500));
-        assert_eq!(bed.replica().await.revoked_grants(at(500)).await.unwrap(), std::slice::from_ref(&grant));
+        assert_eq!(bed.ended_since(500).await, std::slice::from_ref(&grant));
         assert!(bed.store.find_refresh_token(&hash("thief")).await.unwrap().is_none());
         assert_eq!(bed.rotate("x 0", "x 1", 501).await, Rotation::Unknown);
         assert_eq!(bed.redeem(&hash("code of x"), "thief", 600).await, Redemption::Replayed);
@@ -571,7 +574,7 @@ on_both_databases! {
         assert_eq!(bed.store.find_refresh_token(&hash("late 0")).await.unwrap().unwrap().used_at, Some(at(0)));
         assert_eq!(bed.rotate("late 0", "late 1", 100).await, Rotation::Replayed(FirstUse::Here));
         assert_eq!(bed.revoked(&late).await, format!("{} refresh token replayed", NOW + 100));
-        assert_eq!(bed.replica().await.revoked_grants(at(100)).await.unwrap(), [late]);
+        assert_eq!(bed.ended_since(100).await, [late]);
         assert_eq!(bed.rotate("late 0", "late 1", 100).await, Rotation::Unknown);
         assert_eq!(bed.rotate("late 1", "late 2", 100).await, Rotation::Unknown);
 
@@ -733,10 +736,41 @@ on_both_databases! {
         let bed = Bed::new(database).await;
         let (ada, client) = (bed.user("ada").await, bed.client("c").await);
         let grant = bed.connected("x", &ada, &client).await;
-        assert!(bed.store.revoked_grants(at(-1_000)).await.unwrap().is_empty());
+        assert!(bed.ended_since(-1_000).await.is_empty() && bed.store.endings(at(-1_000)).await.unwrap().is_empty());
         bed.store.revoke_grant(&grant, "x", at(10)).await.unwrap();
-        assert_eq!(bed.store.revoked_grants(at(10)).await.unwrap(), [grant]);
-        assert!(bed.store.revoked_grants(at(11)).await.unwrap().is_empty());
+        assert_eq!(bed.ended_since(10).await, std::slice::from_ref(&grant));
+        assert_eq!(bed.store.endings(at(10)).await.unwrap(), [Ending::Alone(grant, at(10))]);
+        assert!(bed.ended_since(11).await.is_empty() && bed.store.endings(at(11)).await.unwrap().is_empty());
+    }
+
+    /// Grants that end with their client or user are one piece of news, which changes when more come to it.
+    async fn grants_that_end_together_are_one_piece_of_news(database) {
+        let bed = Bed::new(database).await;
+        let (ada, zoe, client) = (bed.user("ada").await, bed.user("zoe").await, bed.client("c").await);
+        let connect = async |name: &str, user: &UserId| bed.connected(name, user, &client).await;
+        connect("a 1", &ada).await;
+        connect("a 2", &ada).await;
+        connect("z 1", &zoe).await;
+        bed.store.disable_user(&ada, at(5)).await.unwrap();
+        let (user, own) = (Party::User(ada), Party::Client(client.clone()));
+        assert_eq!(bed.store.endings(at(5)).await.unwrap(), [Ending::Together(user.clone(), at(5), 2)]);
+        bed.store.disable_client(&client, at(6)).await.unwrap();
+        bed.store.enable_client(&client, at(6)).await.unwrap();
+        assert_eq!(bed.store.endings(at(6)).await.unwrap(), [Ending::Together(own.clone(), at(6), 1)]);
+        connect("z 2", &zoe).await;
+        bed.store.disable_client(&client, at(6)).await.unwrap();
+        assert_eq!(bed.store.endings(at(6)).await.unwrap(), [Ending::Together(own.clone(), at(6), 2)]);
+        // Nothing ended, nothing to tell.
+        bed.store.disable_client(&client, at(7)).await.unwrap();
+        assert!(bed.store.endings(at(7)).await.unwrap().is_empty());
+
+        let view = Revocations::new(Duration::from_hours(1));
+        assert_eq!(bed.store.tell_together(&user, at(5), &view).await.unwrap(), 2);
+        assert!(["a 1", "a 2"].iter().all(|own| view.is_revoked(&format!("grt_{own}"))) && !view.is_revoked("grt_z 1"));
+        assert_eq!(bed.store.tell_together(&own, at(6), &view).await.unwrap(), 2);
+        assert!(view.is_revoked("grt_z 1") && view.is_revoked("grt_z 2"));
+        assert_eq!(bed.store.tell_together(&own, at(7), &view).await.unwrap(), 0);
+        assert_eq!(bed.sweep(at(6 + 3_600), at(-1)).await, 2, "the news are forgotten after an hour");
     }
 
     /// T22: what nobody can present any more goes at its second; evidence stays until its own time.

@@ -109,6 +109,35 @@ on_both_databases! {
         assert!(excused > 0, "a plan that reads a whole table would not be noticed");
     }
 
+    /// What the poll asks four times a second: the many grants that ended with their client are not even passed over.
+    async fn news_are_read_past_what_ended_together(database) {
+        let bed = Bed::new(database).await;
+        let (ada, client) = (bed.user("ada").await, bed.client("c").await);
+        bed.connected("x", &ada, &client).await;
+        bed.sql(
+            "insert into token_grant (id, user_id, client_id, redirect_uri, scope, resource, authenticated_at,
+                 created_at, expires_at, revoked_at, revoked_because, revoked_with)
+             with recursive number (n) as (select 1 union all select n + 1 from number where n < 5000)
+             select 'grt_' || n, g.user_id, g.client_id, g.redirect_uri, g.scope, g.resource, g.authenticated_at,
+                    g.created_at, g.expires_at, 1800000000, 'client deleted', 'client'
+             from number, (select * from token_grant limit 1) as g where true",
+        )
+        .await
+        .unwrap();
+        bed.sql("analyze").await.unwrap();
+        let statements = statements();
+        let news = statements.iter().find(|sql| sql.starts_with("select 'grant' as kind")).unwrap();
+        let plan = plan(&bed, database, news).await.join("\n");
+        assert!(plan.contains("token_grant_revoked_singly"), "{plan}");
+        // Both conditions are looked up, none is filtered by.
+        match database {
+            Database::Sqlite => assert!(plan.contains("(revoked_with=? AND revoked_at>?)"), "{plan}"),
+            Database::Postgres => {
+                assert!(plan.contains("Index Cond: ((revoked_with IS NULL) AND (revoked_at >= $1))"), "{plan}");
+            }
+        }
+    }
+
     /// §5.6: deleting a parent looks for its children by an index.
     async fn foreign_keys_are_indexed(database) {
         let bed = Bed::new(database).await;

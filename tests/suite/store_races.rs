@@ -5,12 +5,14 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use portcullis::model::grant::{FirstUse, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, UserId};
 use portcullis::model::key::StoredKey;
 use portcullis::model::time::Timestamp;
 use portcullis::model::user::Username;
+use portcullis::revocations::Revocations;
 use portcullis::store::{AccountError, Approval, Decided, Redeem, Rotate, Store};
 use tokio::sync::Barrier;
 
@@ -128,7 +130,7 @@ on_both_databases! {
                 // The last of them uses the successor, so that it comes somewhere in the middle.
                 let index = usize::from(n == RACERS - 1);
                 async move {
-                    let began = std::time::Instant::now();
+                    let began = Instant::now();
                     let (old, new) = (hash(&format!("{name} {index}")), hash(&format!("{name} {}", index + 1)));
                     let rotate = Rotate {
                         old: &old,
@@ -142,7 +144,7 @@ on_both_databases! {
                     };
                     let outcome = store.rotate_refresh_token(&rotate).await.unwrap();
                     if outcome == Rotation::Rotated {
-                        used.set(std::time::Instant::now()).unwrap();
+                        used.set(Instant::now()).unwrap();
                     }
                     let late = used.get().is_some_and(|used| began > *used);
                     assert!(!(late && matches!(outcome, Rotation::Repeated(_))), "given again after its use");
@@ -307,6 +309,52 @@ on_both_databases! {
         .await;
         seen(&outcomes, (1..=64).map(|count| (count, 1)));
         assert_eq!(bed.store.sign_in_failures("ada", at(0)).await.unwrap(), Some((64, at(100))));
+    }
+
+    /// T35: a client that is stopped or deleted while its codes are redeemed and its tokens rotated is left with nothing
+    /// alive, whoever was first, and with nothing that was not told.
+    async fn nothing_outlives_a_stopped_client(database) {
+        let bed = Bed::new(database).await;
+        let ada = bed.user("ada").await;
+        for deleted in [false, true] {
+            let name = if deleted { "deleted" } else { "disabled" };
+            let client = bed.client(name).await;
+            for n in 0..RACERS {
+                if n % 2 == 0 {
+                    bed.code(&format!("{name} {n}"), &ada, &client).await;
+                } else {
+                    bed.connected(&format!("{name} {n}"), &ada, &client).await;
+                }
+            }
+            let view = Arc::new(Revocations::new(Duration::from_hours(1)));
+            race(&bed, |n, store| {
+                let (client, store) = (client.clone(), store.telling(Arc::clone(&view)));
+                async move {
+                    if n == RACERS / 2 {
+                        let stopped = if deleted {
+                            store.delete_client(&client, at(1)).await
+                        } else {
+                            store.disable_client(&client, at(1)).await
+                        };
+                        assert!(stopped.unwrap());
+                    } else if n % 2 == 0 {
+                        let code = hash(&format!("code of {name} {n}"));
+                        let refresh = Some((hash(&format!("{name} {n} 0")), Timestamp(REFRESH_DIES)));
+                        let redeem = Redeem { code_hash: &code, refresh, grant_expires_at: Timestamp(GRANT_ENDS), now: at(1) };
+                        store.redeem_code(&redeem).await.unwrap();
+                    } else {
+                        crate::bed::rotate(&store, &format!("{name} {n} 0"), &format!("{name} {n} 1"), 1).await.unwrap();
+                    }
+                }
+            })
+            .await;
+            let of = format!("client_id = '{client}'");
+            assert_eq!(bed.number(&format!("select count(*) from token_grant where revoked_at is null and {of}")).await, 0);
+            let codes = format!("select count(*) from authorization_code where redeemed_at is null and {of}");
+            assert_eq!(bed.number(&codes).await, 0);
+            let grants = bed.number(&format!("select count(*) from token_grant where {of}")).await;
+            assert_eq!(view.len(), usize::try_from(grants).unwrap(), "all that ended was told");
+        }
     }
 
     /// T-25: an account that is disabled while its codes are redeemed and its tokens rotated is left with

@@ -5,11 +5,11 @@ mod refusals;
 mod revisions;
 mod tools;
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,6 +23,7 @@ use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
 use crate::http::visit::Visits;
 use crate::library::Library;
+use crate::model::id::GrantId;
 use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp};
 use crate::oauth::algorithm::Algorithm;
@@ -68,7 +69,7 @@ impl Fixture {
     fn with(change: impl FnOnce(&mut McpSettings)) -> Self {
         let master = MasterKey::new(&[7; 32]);
         let keys = Arc::new(KeyRing::open(&[stored_key(&master, 1)], &master).unwrap());
-        let revocations = Arc::new(Revocations::new());
+        let revocations = Arc::new(Revocations::new(Duration::from_hours(24)));
         revocations.confirm(Timestamp(NOW));
         let (clock, hand) = Clock::settable(NOW);
         let visits_clock = clock.clone();
@@ -112,7 +113,7 @@ impl Fixture {
     }
 
     fn revoke(&self, grant: &str) {
-        self.revocations.replace(HashSet::from([grant.to_owned()]), Timestamp(self.hand.load(Ordering::SeqCst)));
+        self.revocations.add(&GrantId::new(grant), Timestamp(self.hand.load(Ordering::SeqCst)));
     }
 
     async fn send(&self, request: Request) -> Answer {
