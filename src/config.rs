@@ -4,6 +4,7 @@
 //! lawful, each by itself and together. Doesn't read the process's environment or choose the file: [`Config::load`] is
 //! given both. `config/default.toml` is the reference for people and the schema for this module.
 
+mod address;
 mod check;
 pub(crate) mod duration;
 mod layers;
@@ -87,7 +88,7 @@ pub struct Shutdown {
 /// `[database]`
 #[derive(Clone)]
 pub struct Database {
-    /// `sqlite:…`, `postgres://…` or `postgresql://…`; may hold a password.
+    /// `sqlite:…`, `postgres://…` or `postgresql://…`; may hold a password. [`Database::shown`] doesn't.
     pub url: String,
     pub max_connections: u32,
     pub acquire_timeout: Duration,
@@ -369,6 +370,12 @@ impl Database {
     pub fn is_postgres(&self) -> bool {
         self.url.starts_with("postgres")
     }
+
+    /// The address for people: without the password, and without anything that could be a part of one.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        address::shown_database(&self.url)
+    }
 }
 
 impl Paths {
@@ -396,7 +403,7 @@ impl Paths {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database")
-            .field("url", &hide_password(&self.url))
+            .field("url", &self.shown())
             .field("max_connections", &self.max_connections)
             .field("acquire_timeout", &self.acquire_timeout)
             .finish()
@@ -424,24 +431,6 @@ impl fmt::Debug for RegistrationPolicy {
             Self::Off => "Off",
         })
     }
-}
-
-/// A database address for showing: the password, and anything that could be one, left out.
-fn hide_password(address: &str) -> String {
-    if address.starts_with("sqlite:") {
-        return address.to_owned();
-    }
-    let Ok(mut url) = Url::parse(address) else {
-        return "(hidden)".to_owned();
-    };
-    if url.password().is_some() && url.set_password(Some("(hidden)")).is_err() {
-        return "(hidden)".to_owned();
-    }
-    // libpq's `?password=…` works as well.
-    if url.query_pairs().any(|(key, _)| key.contains("password")) {
-        url.set_query(Some("(hidden)"));
-    }
-    url.to_string().replace("%28hidden%29", "(hidden)")
 }
 
 /// Whether requests to `url` never leave the machine, so that plain HTTP is safe (RFC 8252 §8.3, RFC 6761 §6.3).

@@ -3,6 +3,7 @@
 //! Nothing that serves requests uses it: what a stranger makes the server fetch goes through `fetch`, which judges
 //! every address.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How to reach the deployment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Outside {
     /// Certificates (PEM) to be trusted beside the system's: for a server whose certificate is of an own authority.
     pub ca_file: Option<PathBuf>,
@@ -34,12 +35,19 @@ pub enum OutsideError {
         /// What is wrong with it.
         why: String,
     },
-    /// The proxy's address makes no sense.
-    #[error("the proxy {0:?} is not an address like http://proxy.example:3128")]
-    Proxy(String),
+    /// The proxy's address makes no sense. Not echoed: it may hold a password.
+    #[error("the proxy's address is not one like http://proxy.example:3128")]
+    Proxy,
     /// TLS can't be set up.
     #[error("HTTP can't be set up: {0}")]
     Setup(#[from] reqwest::Error),
+}
+
+/// Without the proxy's address, which may hold a password.
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").field("ca_file", &self.ca_file).field("proxy", &self.proxy.is_some()).finish()
+    }
 }
 
 impl Outside {
@@ -70,7 +78,7 @@ impl Outside {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
         if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(Proxy::all(proxy).map_err(|_| OutsideError::Proxy(proxy.clone()))?);
+            builder = builder.proxy(Proxy::all(proxy).map_err(|_| OutsideError::Proxy)?);
         }
         Ok(builder)
     }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::problems::Problems;
+use super::problems::{Problems, quoted};
 use super::reader::Reader;
 use super::{
     Algorithm, Api, Attempts, AuthMethod, Clients, Config, Connections, Consent, Database, Docs, Documents,
     DocumentsPolicy, Hidden, Keys, Limits, Log, LogFormat, MAX_ACCESS_TTL, Mcp, Passwords, Paths, Pkce, Registration,
-    RegistrationPolicy, Scope, ScopeToken, Scopes, Sessions, Shutdown, Tokens, Tool, Tools, duration, is_loopback,
-    parse,
+    RegistrationPolicy, Scope, ScopeToken, Scopes, Sessions, Shutdown, Tokens, Tool, Tools, address, duration,
+    is_loopback, parse,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -142,11 +142,12 @@ fn public_url(r: &mut Reader) -> Option<Url> {
     let url = match Url::parse(text.trim()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
         _ => {
-            r.refuse(KEY, format!("{text:?} is not a web address; {example}"));
+            r.refuse(KEY, format!("{} is not a web address; {example}", quoted(&text)));
             return None;
         }
     };
-    if !url.username().is_empty() || url.password().is_some() {
+    // An @ further behind comes from a password that is not encoded.
+    if text.contains('@') {
         // Not echoed: it holds a password.
         r.refuse(KEY, format!("must not hold a user name or password; {example}"));
         return None;
@@ -193,7 +194,7 @@ fn name(r: &mut Reader) -> String {
 
 fn database(r: &mut Reader) -> Database {
     const KEY: &str = "database.url";
-    let url = r.text(KEY);
+    let mut url = r.text(KEY);
     // Addresses are not echoed: they hold passwords.
     if let Some(path) = url.strip_prefix("sqlite:") {
         if path.trim_start_matches("//").is_empty() {
@@ -202,12 +203,14 @@ fn database(r: &mut Reader) -> Database {
             r.refuse(KEY, "keeps nothing: a database in memory is gone when its connection ends; name a file");
         }
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        if Url::parse(&url).is_err() {
-            r.refuse(
-                KEY,
-                "is not a readable PostgreSQL address; write \"postgres://USER:PASSWORD@HOST:PORT/DATABASE\" \
-                and percent-encode special characters in the password",
-            );
+        match address::postgres(&url) {
+            Ok(address) => {
+                for name in address.ignored {
+                    r.notice(format!("database.url: the parameter {name} means nothing here and is left out"));
+                }
+                url = address.connect;
+            }
+            Err(message) => r.refuse(KEY, message),
         }
     } else {
         r.refuse(KEY, "must begin with \"sqlite:\", \"postgres://\" or \"postgresql://\"");
@@ -369,10 +372,9 @@ fn documents(r: &mut Reader) -> Documents {
     let path = |text: String| (!text.is_empty()).then(|| PathBuf::from(text));
     let proxy = r.text("documents.proxy");
     if !proxy.is_empty()
-        && !Url::parse(&proxy).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        && let Err(message) = address::proxy(&proxy)
     {
-        // Not echoed: it may hold a password.
-        r.refuse("documents.proxy", "is not the address of a proxy; write \"http://proxy.example:3128\"");
+        r.refuse("documents.proxy", message);
     }
     let allowed_networks = r.items("documents.allowed_networks", parse::network);
     if !allowed_networks.is_empty() {

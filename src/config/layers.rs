@@ -220,11 +220,8 @@ impl Layers {
                     self.set(key, Value::Text(text.trim().to_owned()), Origin::SecretFile(path));
                 }
                 Err(error) => {
-                    self.problems.push(
-                        &origin,
-                        format!("{key}_file"),
-                        format!("{} can't be read: {error}", path.display()),
-                    );
+                    let message = format!("{} can't be read: {error}", name_of_file(&path));
+                    self.problems.push(&origin, format!("{key}_file"), message);
                 }
             }
         }
@@ -371,8 +368,8 @@ fn convert(value: &DeValue<'_>) -> Result<Value, String> {
 fn describe(value: &DeValue<'_>) -> String {
     let name: Cow<'static, str> = match value {
         DeValue::String(_) => "a text".into(),
-        DeValue::Integer(number) => format!("the number {}", number.as_str()).into(),
-        DeValue::Float(number) => format!("the number {}", number.as_str()).into(),
+        // Without its digits: a key written without quotes may be a number.
+        DeValue::Integer(_) | DeValue::Float(_) => "a number".into(),
         DeValue::Boolean(flag) => flag.to_string().into(),
         DeValue::Datetime(_) => "a date".into(),
         DeValue::Array(_) => "a list".into(),
@@ -393,6 +390,26 @@ fn from_env(text: &str, like: &Value) -> Result<Value, String> {
             let parsed = DeValue::parse(trimmed).map_err(|_| format!("{text:?}"))?;
             convert(parsed.get_ref())
         }
+    }
+}
+
+/// A path for a message. The secret itself, set in the place of a file's name, is not repeated: what is shown begins with
+/// a folder that exists, or is shorter than any secret.
+fn name_of_file(path: &Path) -> String {
+    const SHORTEST_SECRET: usize = 16;
+    let text = path.to_string_lossy();
+    let folder = path.parent().and_then(|parent| parent.ancestors().filter(|own| *own != Path::new("")).last());
+    // `/` exists always; what follows it tells a path from base64 with a slash in front.
+    let below_root = path.is_absolute().then(|| path.iter().take(2).collect::<PathBuf>());
+    let known = match below_root {
+        Some(first) => first != path && first.exists(),
+        None => folder.is_some_and(Path::exists),
+    };
+    if !text.contains("://") && (known || text.len() < SHORTEST_SECRET) {
+        text.into_owned()
+    } else {
+        "the file that it should name (a secret itself belongs into the file, or under the key without _file)"
+            .to_owned()
     }
 }
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ipnet::{IpNet, Ipv4Net};
 use url::Url;
 
+use super::problems::quoted;
 use crate::oauth::scope::{OFFLINE_ACCESS, ScopeToken};
 use crate::oauth::web_origin::{Host, WebOrigin};
 
@@ -85,10 +86,17 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 /// Where metadata documents may be: a whole URL in its normal form, or a host.
 pub(super) fn document_place(text: &str) -> Result<String, String> {
     let wrong = || {
-        format!("{text:?} is not a URL or host; write \"https://app.example.com/client.json\" or \"app.example.com\"")
+        format!(
+            "{} is not a URL or host; write \"https://app.example.com/client.json\" or \"app.example.com\"",
+            quoted(text)
+        )
     };
     if text.starts_with("https://") {
-        return Url::parse(text).ok().filter(|url| url.as_str() == text).map(Into::into).ok_or_else(wrong);
+        return Url::parse(text)
+            .ok()
+            .filter(|url| url.as_str() == text && !text.contains('@'))
+            .map(Into::into)
+            .ok_or_else(wrong);
     }
     match url::Host::parse(text) {
         Ok(url::Host::Domain(name)) if name == text && name.contains('.') && !name.contains('*') => Ok(name),
@@ -109,14 +117,19 @@ pub(super) fn scope_token(text: &str) -> Result<ScopeToken, String> {
 /// RFC 6454 §6.1: what a browser sends in `Origin`. Editors' web views have schemes of their own (vscode-webview://…).
 pub(super) fn web_origin(text: &str) -> Result<WebOrigin, String> {
     WebOrigin::parse(text).filter(|origin| is_plain(origin.host())).ok_or_else(|| {
-        format!("{text:?} is not an origin; write scheme and host, \"https://app.example.com\", {ONLY_ASCII}")
+        format!(
+            "{} is not an origin; write scheme and host, \"https://app.example.com\", {ONLY_ASCII}",
+            quoted(text)
+        )
     })
 }
 
 pub(super) fn host_and_port(text: &str) -> Result<Host, String> {
     Host::parse(text)
         .filter(|host| is_plain(host.name()))
-        .ok_or_else(|| format!("{text:?} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\", {ONLY_ASCII}"))
+        .ok_or_else(|| {
+            format!("{} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\", {ONLY_ASCII}", quoted(text))
+        })
 }
 
 const ONLY_ASCII: &str = "names with other letters than a to z in their xn--… form, without wildcards";

@@ -86,6 +86,11 @@ impl fmt::Display for Problems {
     }
 }
 
+/// A value for a message about it. An address with an @ in it may hold a password and is not repeated.
+pub(super) fn quoted(text: &str) -> String {
+    if text.contains('@') { "(not repeated: it may hold a password)".to_owned() } else { format!("{text:?}") }
+}
+
 /// The known name that `unknown` was most likely meant to be.
 pub(crate) fn closest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let leaf = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::address;
 use super::duration;
 use super::layers::{Layers, SECRETS, Value};
 use super::problems::{Origin, Problems};
@@ -49,13 +50,16 @@ impl Reader {
                 let _ = writeln!(text, "\n[{section}]");
                 open_section = section;
             }
-            let secret = SECRETS.contains(&entry.key.as_str()) || entry.key == "documents.proxy";
             let mut value = entry.value.clone();
             if let Value::Text(text) = &mut value
-                && secret
                 && !text.is_empty()
             {
-                *text = hide(text);
+                match entry.key.as_str() {
+                    "database.url" => *text = address::shown_database(text),
+                    "documents.proxy" => *text = address::shown_proxy(text),
+                    key if SECRETS.contains(&key) => address::HIDDEN.clone_into(text),
+                    _ => {}
+                }
             }
             let _ = write!(text, "{name} = {value}");
             if entry.origin != Origin::Default {
@@ -202,9 +206,4 @@ impl Reader {
         self.refuse(key, format!("must be one of {}; found {text:?}", words.join(", ")));
         first.1
     }
-}
-
-/// A secret for showing: of an address, all but its password.
-fn hide(secret: &str) -> String {
-    if secret.contains("://") { super::hide_password(secret) } else { "(hidden)".to_owned() }
 }

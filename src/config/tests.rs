@@ -161,6 +161,135 @@ fn secrets_come_from_files() {
     assert!(config.effective().contains("master_key = \"(hidden)\""));
 }
 
+/// What a person may see of a configuration: the problems or the values in effect, the notices, and `Debug`.
+fn seen(result: &Result<Config, Problems>) -> String {
+    match result {
+        Ok(config) => format!("{}\n{config:?}\n{}", config.effective(), config.notices.join("\n")),
+        Err(problems) => format!("{problems}\n{problems:?}"),
+    }
+}
+
+/// No part of a password is shown, whichever characters it has and however few of them are encoded.
+#[test]
+fn no_part_of_a_password_is_ever_printed() {
+    let key = ("PORTCULLIS__KEYS__MASTER_KEY", KEY_HEX);
+    let marks = [
+        "/", "?", "#", "@", ":", "%", "&", "=", "+", " ", "[", "]", "\\", "\"", "'", ";", ",", "%zz", "%41", "?x=",
+        "&x=",
+    ];
+    let mut tried = 0;
+    for one in marks {
+        for two in ["/", "?", "#", "@", "?x=", "%"] {
+            for (a, b, c) in [("Zq7Xw", "Vk3Yj", "Hf9Gb"), ("12", "Vk3Yj", "Hf9Gb"), ("", "Vk3Yj", "5432")] {
+                let password = format!("{a}{one}{b}{two}{c}");
+                for (name, url) in [
+                    ("PORTCULLIS__DATABASE__URL", format!("postgres://ada:{password}@db.example:5432/portcullis")),
+                    (
+                        "PORTCULLIS__DATABASE__URL",
+                        format!("postgresql://ada:{password}@db.example/portcullis?sslmode=require"),
+                    ),
+                    (
+                        "PORTCULLIS__DATABASE__URL",
+                        format!("postgres://db.example/portcullis?user=ada&password={password}"),
+                    ),
+                    ("PORTCULLIS__DATABASE__URL", format!("ada:{password}@db.example")),
+                    ("PORTCULLIS__DOCUMENTS__PROXY", format!("http://ada:{password}@proxy.example:3128")),
+                    ("PORTCULLIS__PUBLIC_URL", format!("https://ada:{password}@auth.example.com")),
+                    (
+                        "PORTCULLIS__DOCUMENTS__ALLOWED",
+                        format!("[\"https://ada:{}@x.example/c\"]", password.replace(['\\', '"'], "_")),
+                    ),
+                    (
+                        "PORTCULLIS__MCP__ALLOWED_ORIGINS",
+                        format!("[\"https://ada:{}@x.example\"]", password.replace(['\\', '"'], "_")),
+                    ),
+                    (
+                        "PORTCULLIS__MCP__ALLOWED_HOSTS",
+                        format!("[\"ada:{}@x.example\"]", password.replace(['\\', '"'], "_")),
+                    ),
+                ] {
+                    let shown = seen(&with(&[key, (name, &url)]));
+                    for part in [a, b, c].into_iter().filter(|part| part.len() == 5) {
+                        assert!(!shown.contains(part), "{name}={url}:\n{shown}");
+                    }
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 3_000);
+}
+
+/// A password that isn't encoded is a problem with a way out, never an address that means something else.
+#[test]
+fn a_password_that_is_not_encoded_is_refused() {
+    let key = ("PORTCULLIS__KEYS__MASTER_KEY", KEY_HEX);
+    for (url, part) in [
+        ("postgres://ada:pa/ss@db/x", "percent-encode"),
+        ("postgres://ada:12/ss@db/x", "percent-encode"),
+        ("postgres://ada:12?ss@db/x", "percent-encode"),
+        ("postgres://ada:12#ss@db/x", "percent-encode"),
+        ("postgres://ada:12#ss", "%23"),
+        ("postgres://ada:12?a=b@db/x", "%40"),
+        ("postgres://ada:pw@db/x?sslmode=Vk3Yj", "verify-full"),
+    ] {
+        refused(&[key, ("PORTCULLIS__DATABASE__URL", url)], "database.url", part);
+    }
+    for url in
+        ["http://ada:12/ss@proxy.example", "http://ada:12?ss@proxy.example", "http://proxy.example/path", "ftp://proxy"]
+    {
+        refused(&[("PORTCULLIS__DOCUMENTS__PROXY", url)], "documents.proxy", "http://proxy.example:3128");
+    }
+    for (url, shown) in [
+        ("postgres://ada:p%40ss%2Fword@db:5432/x", "postgres://ada:(hidden)@db:5432/x"),
+        ("postgres://ada:p@ss@db/x", "postgres://ada:(hidden)@db/x"),
+        ("postgres://ada@[::1]:5432/x?sslmode=verify-full", "postgres://ada@[::1]:5432/x?sslmode=verify-full"),
+        ("postgres:///x?host=/run/postgresql&password=pw", "postgres:///x?host=/run/postgresql&password=(hidden)"),
+        ("postgres://ada:pw@db/x?options=-c%20search_path%3Da", "postgres://ada:(hidden)@db/x?options=(hidden)"),
+    ] {
+        let config = with(&[key, ("PORTCULLIS__DATABASE__URL", url)]).unwrap();
+        assert_eq!((config.database.url.as_str(), config.database.shown().as_str()), (url, shown));
+        assert!(config.effective().contains(&format!("url = \"{shown}\"")), "{}", config.effective());
+    }
+    // The driver would log what it doesn't know, with its value.
+    let url = "postgres://ada:pw@db/x?sslpassword=hunter2&sslmode=require&connect_timeout=10";
+    let config = with(&[key, ("PORTCULLIS__DATABASE__URL", url)]).unwrap();
+    assert_eq!(config.database.url, "postgres://ada:pw@db/x?sslmode=require");
+    assert!(config.notices.iter().any(|notice| notice.contains("connect_timeout")), "{:?}", config.notices);
+    assert!(!seen(&Ok(config)).contains("hunter2"));
+    let proxy = with(&[("PORTCULLIS__DOCUMENTS__PROXY", "http://token:x@proxy.example:3128")]).unwrap();
+    assert!(proxy.effective().contains("proxy = \"http://(hidden)@proxy.example:3128/\""), "{}", proxy.effective());
+}
+
+/// A secret that was set in the place of its file's name, or without quotes, is not repeated either.
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let random = "+/8CAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for (name, secret) in [
+        ("PORTCULLIS__DATABASE__URL_FILE", "postgres://ada:hunter2hunter2@db/x"),
+        ("PORTCULLIS__DATABASE__URL_FILE", "ada:hunter2hunter2@db/x"),
+        ("PORTCULLIS__KEYS__MASTER_KEY_FILE", KEY_HEX),
+        ("PORTCULLIS__KEYS__MASTER_KEY_FILE", random),
+        ("PORTCULLIS__KEYS__MASTER_KEY_FILE", &random.replace('+', "/")),
+        ("PORTCULLIS__REGISTRATION__INITIAL_ACCESS_TOKEN_FILE", "hunter2-hunter2-hunter2"),
+    ] {
+        let problems = with(&[(name, secret)]).unwrap_err().to_string();
+        assert!(problems.contains("can't be read") && !problems.contains(secret), "{problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+    let missing = std::env::temp_dir().join("portcullis-no-such-file");
+    let problems = with(&[("PORTCULLIS__KEYS__MASTER_KEY_FILE", missing.to_str().unwrap())]).unwrap_err().to_string();
+    assert!(problems.contains(missing.to_str().unwrap()), "{problems}");
+    for text in [
+        "[keys]\nmaster_key = 123456789012e4\n",
+        "[keys]\nmaster_key = 123456789012\n",
+        "[keys]\nmaster_key = [123456789012]\n",
+    ] {
+        let problems = with_file("digits.toml", text).unwrap_err().to_string();
+        assert!(problems.contains("expected a text") && !problems.contains("123456789012"), "{problems}");
+    }
+}
+
 #[test]
 fn a_file_of_a_secret_must_be_there_and_hold_something() {
     let empty = Scratch::new("blank.key", " \n");
