@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need on a bare Debian, as root or by sudo: PostgreSQL's server programs,
-# Chromium, Caddy, Node.js with npm, Python's venv, openssl; then the pinned clients of tests/clients.
+# PgBouncer, Chromium, Caddy, Node.js with npm, Python's venv, openssl; then the pinned clients of tests/clients.
 # Quiet, and quick when everything is there already.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,6 +16,7 @@ has() {
 
 packages=
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
+[ -x /usr/sbin/pgbouncer ] || has pgbouncer || packages="$packages pgbouncer"
 has psql || packages="$packages postgresql-client"
 has chromium || has chromium-browser || packages="$packages chromium"
 has caddy || packages="$packages caddy"
@@ -27,10 +28,19 @@ python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || packages="$packages pytho
 
 if [ -n "$packages" ]; then
   log=$(mktemp)
-  # Debian's packages of PostgreSQL and Caddy would each start a server of their own, which no test wants.
+  # Debian's packages of PostgreSQL, PgBouncer and Caddy would each start a server of their own, which no test wants.
+  # Whether a service may start, Debian asks this file (invoke-rc.d(8)); 101 is no.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
   if ! {
     as_root apt-get update -qq &&
-      as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $packages
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
   } >"$log" 2>&1; then
     cat "$log" >&2
     exit 1

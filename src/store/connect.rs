@@ -13,7 +13,10 @@ use sqlx::{
 };
 
 use super::engine::{Boxed, Engine, Lane};
-use super::{Pool, Store, StoreError};
+use super::{Pool, SharedSessions, Store, StoreError, pooler};
+
+/// The driver's words may repeat a part of the address, and with it of a password.
+const UNREADABLE: &str = "it can't be read as an address of PostgreSQL";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -34,6 +37,9 @@ pub enum ConnectError {
     /// The database can't be reached.
     #[error(transparent)]
     Open(#[from] StoreError),
+    /// A pooler stands in between that takes sessions away.
+    #[error(transparent)]
+    Pooler(#[from] SharedSessions),
     /// The schema can't be brought up to date.
     #[error("the database schema can't be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -65,15 +71,18 @@ impl Store {
             let read = Lane::new(options, place, max_connections.clamp(1, 4), acquire_timeout);
             Pool::Sqlite { write, read }
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let options = PgConnectOptions::from_str(url).map_err(|error| ConnectError::Url(error.to_string()))?;
+            let options = PgConnectOptions::from_str(url).map_err(|_| ConnectError::Url(UNREADABLE.to_owned()))?;
             let place = match options.get_socket() {
                 Some(socket) => socket.display().to_string(),
                 None => format!("{}:{}", options.get_host(), options.get_port()),
             };
+            // No column is a float, and PgBouncer refuses what it doesn't keep track of.
+            let options = options.extra_float_digits(None);
             let options = match options.get_application_name() {
                 Some(_) => options,
                 None => options.application_name("portcullis"),
             };
+            pooler::check(&options, acquire_timeout / 2).await?;
             let lane = Lane::new(options, place, max_connections, acquire_timeout);
             lane.open().await?;
             Pool::Postgres(lane)

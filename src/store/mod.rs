@@ -22,6 +22,7 @@ mod grant;
 mod key;
 mod logo;
 mod managed;
+mod pooler;
 mod session;
 mod statement;
 mod sweep;
@@ -39,6 +40,7 @@ pub use document::{NewDocument, StoredDocument, StoredKeys};
 pub use ending::{Ending, Party};
 pub use grant::{Connection, Rotate};
 pub use managed::{NewManaged, Page};
+pub use pooler::SharedSessions;
 pub use sweep::{BITE, Expired};
 pub use user::{AccountError, NewUser};
 

@@ -47,6 +47,7 @@ mod jobs;
 mod logo;
 mod managed;
 mod mcp;
+mod pooler;
 mod register;
 mod revoke;
 mod sign_in;

@@ -59,6 +59,11 @@ pub fn unique() -> String {
 }
 
 impl OwnDatabase {
+    /// A database that exists, at this address.
+    pub fn at(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+
     /// A fresh SQLite file or a fresh PostgreSQL schema.
     #[expect(clippy::disallowed_methods, reason = "the test's own setting, which the server never sees")]
     pub async fn new(database: Database) -> Self {
