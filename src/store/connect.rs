@@ -13,12 +13,12 @@ use sqlx::{
 };
 
 use super::engine::{Boxed, Engine, Lane};
-use super::{Pool, SharedSessions, Store, StoreError, pooler};
+use super::{Pool, SchemaError, SharedSessions, Store, StoreError, pooler, schema};
 
 /// The driver's words may repeat a part of the address, and with it of a password.
 const UNREADABLE: &str = "it can't be read as an address of PostgreSQL";
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Why the store can't be opened, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum ConnectError {
     /// The database can't be reached.
     #[error(transparent)]
     Open(#[from] StoreError),
+    /// The schema is another program's.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// A pooler stands in between that takes sessions away.
     #[error(transparent)]
     Pooler(#[from] SharedSessions),
@@ -110,14 +113,14 @@ impl Store {
                 .unwrap_or_else(|error| Err(std::io::Error::other(error)))
                 .map_err(|source| ConnectError::Folder { path, source })?;
                 let mut connection = write.options().connect().await.map_err(StoreError::from)?;
-                MIGRATIONS.run_direct(None, &mut connection, false).await?;
+                schema::migrate(&mut connection).await?;
                 connection.close().await.map_err(StoreError::from)?;
                 drop(lock);
             }
             Pool::Postgres(lane) => {
                 // A connection of its own: waiting for another replica's migration may take long.
                 let mut connection = lane.options().connect().await.map_err(StoreError::from)?;
-                MIGRATIONS.run_direct(None, &mut connection, false).await?;
+                schema::migrate(&mut connection).await?;
                 connection.close().await.map_err(StoreError::from)?;
             }
         }

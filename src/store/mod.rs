@@ -23,6 +23,7 @@ mod key;
 mod logo;
 mod managed;
 mod pooler;
+mod schema;
 mod session;
 mod statement;
 mod sweep;
@@ -41,6 +42,7 @@ pub use ending::{Ending, Party};
 pub use grant::{Connection, Rotate};
 pub use managed::{NewManaged, Page};
 pub use pooler::SharedSessions;
+pub use schema::{Applied, SchemaError, judge_schema, known_schema};
 pub use sweep::{BITE, Expired};
 pub use user::{AccountError, NewUser};
 

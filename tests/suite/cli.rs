@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::server::unique;
+use crate::server::{MASTER_KEY, unique};
 
 /// A folder in which a command runs with no other environment than the given one.
 pub struct Place(pub PathBuf);
@@ -68,6 +68,17 @@ impl Drop for Serving {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Runs a command without holding up the server that runs in this process.
+pub async fn run_aside(place: &Place, arguments: &[&str], env: &[(&str, &str)]) -> Answer {
+    let mut command = place.command(arguments, env);
+    tokio::task::spawn_blocking(move || Answer::of(&command.output().unwrap())).await.unwrap()
+}
+
+/// The settings of a command on this database.
+pub fn env_of(url: &str) -> [(&'static str, &str); 2] {
+    [("PORTCULLIS__DATABASE__URL", url), ("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY)]
 }
 
 pub fn free_port() -> u16 {

@@ -12,7 +12,9 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::bed::raw;
 use crate::browser::Browser;
+use crate::cli::{Place, env_of, run_aside};
 use crate::connector::{Answer, Connector, register};
 use crate::on_both_databases;
 use crate::server::{Database, OwnDatabase, START, TestServer, USER, http};
@@ -322,4 +324,40 @@ async fn without_a_database_nobody_is_called_unknown() {
     let call = until_well(async || client.call(&tokens.access, "search", json!({ "query": "x" })).await).await;
     assert_eq!(call.status, StatusCode::OK, "{}", call.text);
     assert_eq!(until_well(async || client.refresh(tokens.refresh()).await).await.status, StatusCode::OK);
+}
+
+/// Marks a database as upgraded.
+pub fn newer(version: i64) -> String {
+    format!(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         select {version}, 'later', success, checksum, 0 from _sqlx_migrations where version = 1"
+    )
+}
+
+on_both_databases! {
+    /// Whatever opens the database says that a newer version made it, with both numbers and the way out.
+    async fn a_database_of_a_newer_version_is_named_so(database) {
+        let server = TestServer::start(database).await;
+        let url = server.stop().await;
+        let known = portcullis::store::known_schema();
+        raw(&url.url, &[&newer(known + 2)]).await.unwrap();
+        raw(&url.url, &[&newer(known + 1)]).await.unwrap();
+        let place = Place::new();
+        for command in [
+            &["serve"][..],
+            &["migrate"],
+            &["user", "list"],
+            &["client", "list"],
+            &["token", "list"],
+            &["keys", "list"],
+            &["keys", "rotate"],
+            &["attempts", "list"],
+            &["doctor", "--attempt", "K7QD-2M4X"],
+        ] {
+            let refused = run_aside(&place, command, &env_of(&url.url)).await;
+            let words = [format!("newer version of Portcullis: its schema has number {}", known + 2), format!("up to {known}")];
+            assert!(!refused.good && words.iter().all(|word| refused.err.contains(word)), "{command:?}: {refused:?}");
+            assert!(refused.err.contains("portcullis restore"), "{refused:?}");
+        }
+    }
 }
