@@ -10,6 +10,8 @@ use clap::Subcommand;
 use super::{CliError, master_of, open, read_file, say, with_master_key};
 use crate::app::next_key;
 use crate::config::Config;
+use crate::crypto::keys::KeyRing;
+use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
 use crate::model::time::Clock;
 
@@ -25,13 +27,16 @@ pub(super) enum Command {
     },
     /// Print a fresh master key, for `keys.master_key_file`
     Master,
+    /// Print the fingerprint of the master key in use: backups name the key that they need by it
+    Fingerprint,
 }
 
 const RACED: &str = "another process has just rotated the key; nothing was done";
 
 pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError> {
-    let (config, _) = with_master_key(config)?;
     let store = open(&config).await?;
+    let (replacing, place) = (matches!(command, Command::Rotate { emergency: true }), place(&config));
+    let (config, _) = with_master_key(config, &store, replacing).await?;
     let now = Clock::system().now();
     let stored = store.signing_keys().await?;
     match command {
@@ -52,13 +57,17 @@ pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError
             Ok(())
         }
         Command::Rotate { emergency } => {
+            let master = master_of(&config)?;
+            // A key that another one than theirs sealed would stop every copy of the server.
+            if !emergency && KeyRing::open(&stored, &master).is_err() {
+                return Err(CliError::WrongKey { fingerprint: master.fingerprint().to_owned(), place });
+            }
             if !emergency && let Some(waiting) = stored.iter().find(|key| key.active_at > now) {
                 let (kid, from) = (&waiting.kid, waiting.active_at.0);
                 return Err(CliError::Other(format!(
                     "{kid} is published and signs from {from} (unix seconds); rotate again after that"
                 )));
             }
-            let master = master_of(&config)?;
             let mut key = next_key(&config, &stored, &master, &Random::system(), now)
                 .map_err(|error| CliError::Build(error.into()))?;
             if emergency {
@@ -74,12 +83,41 @@ pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError
             say(&format!("Signing key {} is published and signs from {} (unix seconds).", key.kid, key.active_at.0))
         }
         Command::Master => print_master(),
+        Command::Fingerprint => print_fingerprint(&config),
     }
 }
 
 /// Prints a fresh master key.
 pub(super) fn print_master() -> Result<(), CliError> {
     say(&URL_SAFE_NO_PAD.encode(Random::system().bytes()))
+}
+
+/// Names the master key in use.
+pub(super) fn print_fingerprint(config: &Config) -> Result<(), CliError> {
+    match known_master(config)? {
+        (_, Some(master)) => say(master.fingerprint()),
+        (place, None) => Err(CliError::Other(format!("there is no master key; it would be looked for {place}"))),
+    }
+}
+
+/// The master key, if there is one, and in words where it belongs. Makes none.
+pub(super) fn known_master(config: &Config) -> Result<(String, Option<MasterKey>), CliError> {
+    let place = place(config);
+    if let Some(key) = config.keys.master_key {
+        return Ok((place, Some(MasterKey::new(&key))));
+    }
+    let Some(path) = file_beside(&config.database.url).filter(|path| path.exists()) else { return Ok((place, None)) };
+    Ok((place, Some(MasterKey::new(&read(&path)?))))
+}
+
+/// Where the master key is looked for: by a configuration in which none was filled in yet.
+pub(super) fn place(config: &Config) -> String {
+    match file_beside(&config.database.url) {
+        Some(path) if config.keys.master_key.is_none() => {
+            format!("at {} or where keys.master_key_file says", path.display())
+        }
+        _ => "where keys.master_key or keys.master_key_file says".to_owned(),
+    }
 }
 
 /// Where the master key of a SQLite database lies when none is configured.
@@ -116,10 +154,13 @@ pub(super) fn read_or_make(path: &Path) -> Result<([u8; 32], bool), CliError> {
             Err(error) => return Err(failed(error)),
         }
     }
+    Ok((read(path)?, false))
+}
+
+fn read(path: &Path) -> Result<[u8; 32], CliError> {
     let text = read_file(path)?;
     let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let key = bytes.ok_or_else(|| {
+    bytes.ok_or_else(|| {
         CliError::Other(format!("{} is not a master key: 32 bytes as base64url are expected", path.display()))
-    })?;
-    Ok((key, false))
+    })
 }

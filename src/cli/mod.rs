@@ -127,6 +127,19 @@ enum CliError {
     Write { path: PathBuf, source: std::io::Error },
     #[error("{address} can't be listened on: {source}; is another server running there? Set listen to another address")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error(
+        "the master key does not open the signing keys in the database: it has the fingerprint {fingerprint}, and they were \
+         sealed with another. Put that one {place}; a backup names the fingerprint of the key that it needs. Only if it is \
+         lost for good: `portcullis keys rotate --emergency` makes new signing keys; every access token stops, and clients \
+         fetch new ones"
+    )]
+    WrongKey { fingerprint: String, place: String },
+    #[error(
+        "there is no master key, but the database has signing keys that one sealed. Put it {place}. Only if it is lost for \
+         good: `portcullis keys rotate --emergency` makes a new one and new signing keys; every access token stops, and \
+         clients fetch new ones"
+    )]
+    KeyGone { place: String },
     /// A look from outside that found nothing to look at.
     #[error("{0}")]
     CannotBegin(String),
@@ -163,6 +176,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Client(command) => clients::run(&config()?, command).await,
         Command::Token(command) => tokens::run(&config()?, command).await,
         Command::Keys(keys::Command::Master) => keys::print_master(),
+        Command::Keys(keys::Command::Fingerprint) => keys::print_fingerprint(&config()?),
         Command::Keys(command) => keys::run(config()?, command).await,
         Command::Attempts(command) => attempts::run(&config()?, command).await,
         Command::Doctor(own) => return doctor::run(own, config).await,
@@ -197,14 +211,23 @@ async fn open(config: &Config) -> Result<Store, CliError> {
     Ok(store)
 }
 
-/// Fills in the master key on SQLite: reads it from beside the database file, or makes it there.
-fn with_master_key(mut config: Config) -> Result<(Config, Option<PathBuf>), CliError> {
+/// Fills in the master key on SQLite: reads it from beside the database file, or makes it there. None is made for a
+/// database whose keys another one sealed, unless they are about to be replaced: it would open nothing, and stand where
+/// the right one is to be put.
+async fn with_master_key(
+    mut config: Config,
+    store: &Store,
+    replacing: bool,
+) -> Result<(Config, Option<PathBuf>), CliError> {
     if config.keys.master_key.is_some() {
         return Ok((config, None));
     }
     let Some(path) = keys::file_beside(&config.database.url) else {
         return Err(CliError::Other("keys.master_key is missing; make one with: portcullis keys master".to_owned()));
     };
+    if !path.exists() && !replacing && !store.signing_keys().await?.is_empty() {
+        return Err(CliError::KeyGone { place: keys::place(&config) });
+    }
     let (key, made) = keys::read_or_make(&path)?;
     config.keys.master_key = Some(key);
     Ok((config, made.then_some(path)))

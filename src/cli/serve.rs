@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::{CliError, logging, open, say, with_master_key};
-use crate::app::App;
+use super::{CliError, keys, logging, master_of, open, say, with_master_key};
+use crate::app::{App, BuildError};
 use crate::config::Config;
+use crate::crypto::keys::KeyError;
 use crate::crypto::random::Random;
 use crate::fetch::Resolver;
 use crate::model::secret::SecretKind;
@@ -18,16 +19,31 @@ const SETUP_LINK: Duration = Duration::from_hours(24);
 
 pub(super) async fn run(config: Config) -> Result<(), CliError> {
     logging::start(&config.log);
-    let (config, made) = with_master_key(config)?;
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }
-    if let Some(path) = made {
+    let store = open(&config).await?;
+    let place = keys::place(&config);
+    let (config, made) = with_master_key(config, &store, false).await?;
+    if let Some(path) = &made {
         tracing::info!(path = %path.display(), "master key made; keep a copy: without it the database opens no tokens");
     }
-    let store = open(&config).await?;
+    // A key that was there before the database is the trace of a server that people used.
+    if made.is_none() && store.signing_keys().await?.is_empty() && !store.has_users().await? {
+        tracing::warn!(
+            "the database is empty, though there was a master key: as it should be for a first start. If people used this \
+             server before, stop it now and bring the database back: portcullis restore FILE, and see the manual on operations"
+        );
+    }
     let (clock, random) = (Clock::system(), Random::system());
-    let app = App::build(config.clone(), store, clock.clone(), random.clone(), Resolver::system()).await?;
+    let app = App::build(config.clone(), store, clock.clone(), random.clone(), Resolver::system()).await;
+    let app = match app {
+        Err(BuildError::Keys(KeyError::Master(_))) => {
+            let fingerprint = master_of(&config)?.fingerprint().to_owned();
+            return Err(CliError::WrongKey { fingerprint, place });
+        }
+        built => built?,
+    };
     let listener =
         TcpListener::bind(config.listen).await.map_err(|source| CliError::Listen { address: config.listen, source })?;
     tracing::info!(listen = %config.listen, public_url = config.origin(), database = app.store().engine(), "serving");
@@ -63,7 +79,7 @@ fn announce(text: &str) {
 }
 
 /// Resolves at the first interrupt or termination signal.
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     let terminate = async {
         #[cfg(unix)]
         if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

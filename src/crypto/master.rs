@@ -17,6 +17,7 @@ pub struct MasterKey {
     code: hmac::Key,
     form: hmac::Key,
     attempt: AttemptKey,
+    fingerprint: String,
 }
 
 /// What the early ids of attempts are derived with: nobody can tell from an id which network it stands for.
@@ -54,13 +55,24 @@ impl MasterKey {
         let derive = |label: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, label.as_bytes()).as_ref());
         let mut seal = [0; 32];
         seal.copy_from_slice(hmac::sign(&root, b"portcullis seal v1").as_ref());
+        let name = hmac::sign(&root, b"portcullis fingerprint v1");
+        let part = |pair: &[u8]| pair.iter().fold(0_u16, |part, byte| part << 8 | u16::from(*byte));
+        let name: Vec<String> = name.as_ref().chunks(2).take(4).map(|pair| format!("{:04x}", part(pair))).collect();
         Self {
+            fingerprint: name.join("-"),
             seal,
             refresh: derive("portcullis refresh successor v1"),
             code: derive("portcullis authorization code v1"),
             form: derive("portcullis form token v1"),
             attempt: AttemptKey(derive("portcullis attempt v1")),
         }
+    }
+
+    /// What this key is called where it must not be shown: 64 bits of a keyed hash, which lead back to nothing. Written
+    /// into backups, so that the key that belongs to one is found again.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The key of attempts' early ids alone, for who needs no other.
@@ -161,6 +173,13 @@ mod tests {
         assert_ne!(id, early(&key, "203.0.113.9", 900 + 900));
         assert_ne!(id, early(&key, "203.0.113.8", 900));
         assert_ne!(id, early(&other, "203.0.113.9", 900));
+    }
+
+    /// Changing it would orphan every backup's label.
+    #[test]
+    fn a_fingerprint_names_one_key_for_ever() {
+        assert_eq!(MasterKey::new(&[1; 32]).fingerprint(), "2329-7e06-d474-77f2");
+        assert_ne!(MasterKey::new(&[1; 32]).fingerprint(), MasterKey::new(&[2; 32]).fingerprint());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The command line, as scripts and people use it: the built binary, in a folder of its own.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::server::{MASTER_KEY, unique};
+
+/// Another master key than every test server's.
+pub const OTHER_KEY: &str = "AgECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// A folder in which a command runs with no other environment than the given one.
 pub struct Place(pub PathBuf);
@@ -79,6 +83,11 @@ pub async fn run_aside(place: &Place, arguments: &[&str], env: &[(&str, &str)]) 
 /// The settings of a command on this database.
 pub fn env_of(url: &str) -> [(&'static str, &str); 2] {
     [("PORTCULLIS__DATABASE__URL", url), ("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY)]
+}
+
+/// The names in a folder.
+pub fn names(folder: &Path) -> BTreeSet<String> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 pub fn free_port() -> u16 {
@@ -202,11 +211,11 @@ fn a_wrong_master_key_stops_the_start() {
     std::fs::remove_file(place.0.join("data/master.key")).unwrap();
     let env = [("PORTCULLIS__LISTEN", "127.0.0.1:0"), ("PORTCULLIS__PUBLIC_URL", "http://127.0.0.1:1")];
     let refused = Answer::of(&place.command(&["serve"], &env).output().unwrap());
-    assert!(!refused.good && refused.err.contains("master key does not open"), "{refused:?}");
+    assert!(!refused.good && refused.err.contains("there is no master key"), "{refused:?}");
 }
 
 #[cfg(unix)]
-fn mode_of(path: &std::path::Path) -> u32 {
+pub fn mode_of(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -257,4 +266,67 @@ fn until_answered(address: &str, path: &str) -> String {
         assert!(begun.elapsed().as_secs() < 30, "it does not start");
         std::thread::yield_now();
     }
+}
+
+/// Starts the server and gives what it logs until it is ready or ends.
+pub fn first_words(place: &Place, env: &[(&str, &str)]) -> (String, bool) {
+    let env =
+        [&[("PORTCULLIS__LISTEN", "127.0.0.1:0"), ("PORTCULLIS__PUBLIC_URL", "http://127.0.0.1:1")], env].concat();
+    let mut child = place.command(&["serve"], &env).spawn().unwrap();
+    let mut ready = false;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        if line.unwrap().contains("Portcullis is ready") {
+            ready = true;
+            break;
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    (log, ready)
+}
+
+/// A key that was there before the database is remarked at start, once; a first start without one is not.
+#[test]
+fn a_master_key_beside_an_empty_database_is_remarked() {
+    const REMARK: &str = "the database is empty, though there was a master key";
+    let place = Place::new();
+    let (log, ready) = first_words(&place, &[]);
+    assert!(ready && !log.contains(REMARK), "{log}");
+    for name in names(&place.0.join("data")).into_iter().filter(|name| name.starts_with("portcullis.db")) {
+        std::fs::remove_file(place.0.join("data").join(name)).unwrap();
+    }
+    let (log, ready) = first_words(&place, &[]);
+    assert!(ready && log.contains(REMARK) && log.contains("portcullis restore FILE"), "{log}");
+    let (log, ready) = first_words(&place, &[]);
+    assert!(ready && !log.contains(REMARK), "{log}");
+    let elsewhere = Place::new();
+    let (log, ready) = first_words(&elsewhere, &[("PORTCULLIS__KEYS__MASTER_KEY", MASTER_KEY)]);
+    assert!(ready && log.contains(REMARK), "{log}");
+}
+
+/// No new key is made where the right one is to be put, and a wrong one is named with the remedy; no key is sealed by it.
+#[test]
+fn a_master_key_that_is_gone_or_wrong_stops_the_start_with_the_remedy() {
+    let place = Place::new();
+    assert!(place.run(&["keys", "rotate"]).good);
+    let key = place.0.join("data/master.key");
+    let fingerprint = place.run(&["keys", "fingerprint"]).out;
+    std::fs::rename(&key, place.0.join("away")).unwrap();
+    for command in [&["serve"][..], &["keys", "rotate"], &["keys", "fingerprint"]] {
+        let refused = place.run(command);
+        assert!(!refused.good && refused.err.contains("data/master.key"), "{command:?}: {refused:?}");
+        assert!(!key.exists(), "{command:?}");
+    }
+    std::fs::write(&key, OTHER_KEY).unwrap();
+    for command in [&["serve"][..], &["keys", "rotate"]] {
+        let refused = place.run(command);
+        let words = ["master key does not open", "data/master.key", "rotate --emergency"];
+        assert!(!refused.good && words.iter().all(|word| refused.err.contains(word)), "{refused:?}");
+        assert!(!refused.err.contains(OTHER_KEY) && !refused.err.contains(fingerprint.trim()), "{refused:?}");
+    }
+    assert_eq!(place.run(&["keys", "list"]).out.matches("key_").count(), 1);
+    std::fs::rename(place.0.join("away"), &key).unwrap();
+    assert!(first_words(&place, &[]).1);
 }
