@@ -376,6 +376,24 @@ impl Database {
     pub fn shown(&self) -> String {
         address::shown_database(&self.url)
     }
+
+    /// The address as PostgreSQL's own tools take it: without the password, which they ask for.
+    #[must_use]
+    pub fn for_tools(&self) -> String {
+        address::for_tools(&self.url, None)
+    }
+
+    /// The name of the PostgreSQL database.
+    #[must_use]
+    pub fn name(&self) -> String {
+        address::database_name(&self.url)
+    }
+
+    /// The same for another database of that server.
+    #[must_use]
+    pub fn for_tools_at(&self, database: &str) -> String {
+        address::for_tools(&self.url, Some(database))
+    }
 }
 
 impl Paths {

@@ -1,13 +1,17 @@
 //! The command line: what each subcommand does lives in its own file.
 
 mod attempts;
+mod backup;
 mod clients;
 mod config;
 mod doctor;
+mod dump;
+mod files;
 mod health;
 mod keys;
 mod logging;
 mod outside;
+mod restore;
 mod serve;
 mod simulate;
 mod tokens;
@@ -23,6 +27,7 @@ use crate::app::BuildError;
 use crate::clients::managed::ManageError;
 use crate::config::{Config, Problems};
 use crate::crypto::master::MasterKey;
+use crate::store::backup::FileError;
 use crate::store::{AccountError, ConnectError, Store, StoreError};
 
 /// OAuth 2.1 authorization server and bearer-protected MCP server in one binary.
@@ -45,6 +50,10 @@ enum Command {
     Serve,
     /// Bring the database schema up to date and exit
     Migrate,
+    /// Back up everything the server remembers into one file, while it runs; the master key is not in it
+    Backup(backup::Arguments),
+    /// Put a backup in the place of the database, which is kept under another name; or check one
+    Restore(restore::Arguments),
     /// Accounts of people
     #[command(subcommand)]
     User(users::Command),
@@ -127,6 +136,19 @@ enum CliError {
     Write { path: PathBuf, source: std::io::Error },
     #[error("{address} can't be listened on: {source}; is another server running there? Set listen to another address")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("the backup {} can't be made: {source}; nothing was left behind", .file.display())]
+    Backup { file: PathBuf, source: FileError },
+    #[error("{} can't be used: {source}. Nothing was changed", .file.display())]
+    NoBackup { file: PathBuf, source: FileError },
+    #[error("{} can't be used: {source}", .file.display())]
+    NoDump { file: PathBuf, source: dump::DumpError },
+    #[error(
+        "{} needs the master key{needed}, but {found}. Nothing was changed. Put the right key {place}; `portcullis keys \
+         fingerprint` names the one in use. If it is lost for good, restore with --key-lost: then every access token stops, \
+         and clients fetch new ones",
+        .file.display()
+    )]
+    OtherKey { file: PathBuf, needed: String, found: String, place: String },
     #[error(
         "the master key does not open the signing keys in the database: it has the fingerprint {fingerprint}, and they were \
          sealed with another. Put that one {place}; a backup names the fingerprint of the key that it needs. Only if it is \
@@ -172,6 +194,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
             let store = open(&config()?).await?;
             say(&format!("The {} database is up to date.", store.engine()))
         }
+        Command::Backup(own) => backup::run(&config()?, own).await,
+        Command::Restore(own) => restore::run(&config()?, own).await,
         Command::User(command) => users::run(&config()?, command).await,
         Command::Client(command) => clients::run(&config()?, command).await,
         Command::Token(command) => tokens::run(&config()?, command).await,

@@ -105,6 +105,52 @@ pub(super) fn postgres(text: &str) -> Result<PostgresAddress, String> {
     })
 }
 
+/// An address as PostgreSQL's own tools take it, without its password; perhaps of another database.
+pub(super) fn for_tools(text: &str, database: Option<&str>) -> String {
+    let Ok(mut url) = Url::parse(text) else { return HIDDEN.to_owned() };
+    // An address without a host has no place for a password.
+    if url.password().is_some() && url.set_password(None).is_err() {
+        return HIDDEN.to_owned();
+    }
+    if let Some(database) = database {
+        url.set_path(database);
+    }
+    let query = url.query().unwrap_or_default().to_owned();
+    let known = query.split('&').filter_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        // The driver knows some names that are not PostgreSQL's.
+        let name = match name {
+            "ssl-mode" => "sslmode",
+            "ssl-root-cert" | "ssl-ca" => "sslrootcert",
+            "ssl-cert" => "sslcert",
+            "ssl-key" => "sslkey",
+            "password" | "statement-cache-capacity" | "application_name" => return None,
+            "dbname" if database.is_some() => return None,
+            name if name.starts_with("options[") => return None,
+            name => name,
+        };
+        Some(format!("{name}={value}"))
+    });
+    let known = known.collect::<Vec<_>>().join("&");
+    url.set_query(Some(known.as_str()).filter(|query| !query.is_empty()));
+    url.into()
+}
+
+/// The name of the database that an address leads to; that of the user if it says none, as everywhere.
+pub(super) fn database_name(text: &str) -> String {
+    let Ok(url) = Url::parse(text) else { return String::new() };
+    let query = |wanted: &str| url.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned());
+    // The same decoding as that of a query.
+    let plain = |text: &str| {
+        url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
+            .next()
+            .map(|(_, value)| value.into_owned())
+    };
+    let path = url.path().trim_start_matches('/');
+    let named = query("dbname").or_else(|| plain(path).filter(|name| !name.is_empty()));
+    named.or_else(|| query("user")).or_else(|| plain(url.username())).unwrap_or_default()
+}
+
 /// A parameter's name, as people write them: `connect_timeout`, `options[search_path]`.
 fn is_name(name: &str) -> bool {
     !name.is_empty()

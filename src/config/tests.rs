@@ -261,6 +261,33 @@ fn a_password_that_is_not_encoded_is_refused() {
     assert!(proxy.effective().contains("proxy = \"http://(hidden)@proxy.example:3128/\""), "{}", proxy.effective());
 }
 
+/// PostgreSQL's own tools refuse parameters that they don't know, and ask for the password.
+#[test]
+fn the_address_for_tools_has_no_password_and_only_their_parameters() {
+    let key = ("PORTCULLIS__KEYS__MASTER_KEY", KEY_HEX);
+    for (url, tools, name) in [
+        ("postgres://ada:p%40w@db:5432/x%20y", "postgres://ada@db:5432/x%20y", "x y"),
+        (
+            "postgresql://ada:pw@db?ssl-mode=require&password=pw&statement-cache-capacity=5",
+            "postgresql://ada@db?sslmode=require",
+            "ada",
+        ),
+        ("postgres:///x?host=/run/postgresql&user=ada", "postgres:///x?host=/run/postgresql&user=ada", "x"),
+        (
+            "postgres://ada:pw@db/x?dbname=y&options=-c%20search_path%3Da",
+            "postgres://ada@db/x?dbname=y&options=-c%20search_path%3Da",
+            "y",
+        ),
+    ] {
+        let database = with(&[key, ("PORTCULLIS__DATABASE__URL", url)]).unwrap().database;
+        assert_eq!((database.for_tools().as_str(), database.name().as_str()), (tools, name));
+    }
+    let database = with(&[key, ("PORTCULLIS__DATABASE__URL", "postgres://ada:pw@db/x?dbname=y&sslmode=require")])
+        .unwrap()
+        .database;
+    assert_eq!(database.for_tools_at("postgres"), "postgres://ada@db/postgres?sslmode=require");
+}
+
 /// A secret that was set in the place of its file's name, or without quotes, is not repeated either.
 #[test]
 fn a_secret_in_the_wrong_place_is_not_repeated() {

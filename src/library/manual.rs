@@ -10,6 +10,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("doctor.md", include_str!("../../docs/manual/doctor.md")),
     ("getting-started.md", include_str!("../../docs/manual/getting-started.md")),
     ("insomnia.md", include_str!("../../docs/manual/insomnia.md")),
+    ("operations.md", include_str!("../../docs/manual/operations.md")),
     ("production.md", include_str!("../../docs/manual/production.md")),
     ("scopes-and-tools.md", include_str!("../../docs/manual/scopes-and-tools.md")),
     ("simulate.md", include_str!("../../docs/manual/simulate.md")),

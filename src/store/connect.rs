@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -13,7 +14,7 @@ use sqlx::{
 };
 
 use super::engine::{Boxed, Engine, Lane};
-use super::{Pool, SchemaError, SharedSessions, Store, StoreError, pooler, schema};
+use super::{InUse, Pool, SchemaError, SharedSessions, Store, StoreError, in_use, pooler, schema};
 
 /// The driver's words may repeat a part of the address, and with it of a password.
 const UNREADABLE: &str = "it can't be read as an address of PostgreSQL";
@@ -37,6 +38,17 @@ pub enum ConnectError {
     /// The database can't be reached.
     #[error(transparent)]
     Open(#[from] StoreError),
+    /// A file beside the SQLite file can't be had.
+    #[error("the lock beside the database {} can't be taken: {source}", .path.display())]
+    Lock {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The SQLite file is about to be replaced.
+    #[error("the database {} is being restored from a backup; try again when that is done", .0.display())]
+    BeingRestored(PathBuf),
     /// The schema is another program's.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -54,12 +66,18 @@ impl Store {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn connect(url: &str, max_connections: u32, acquire_timeout: Duration) -> Result<Self, ConnectError> {
+        let mut in_use = None;
         let pool = if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(url).map_err(|error| ConnectError::Url(error.to_string()))?;
             if let Some(folder) = options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder)
                     .map_err(|source| ConnectError::Folder { path: folder.to_owned(), source })?;
             }
+            let path = options.get_filename();
+            let held = InUse::shared(path)
+                .map_err(|source| ConnectError::Lock { path: path.to_owned(), source })?
+                .ok_or_else(|| ConnectError::BeingRestored(path.to_owned()))?;
+            in_use = Some(Arc::new(held));
             let options = options
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
@@ -92,7 +110,7 @@ impl Store {
         } else {
             return Err(ConnectError::Url("it begins with neither sqlite: nor postgres:".to_owned()));
         };
-        Ok(Self { pool, view: None })
+        Ok(Self { pool, view: None, _in_use: in_use })
     }
 
     /// Brings the schema up to date, one process at a time: several replicas may start at once. PostgreSQL
@@ -111,7 +129,7 @@ impl Store {
                 })
                 .await
                 .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-                .map_err(|source| ConnectError::Folder { path, source })?;
+                .map_err(|source| ConnectError::Lock { path, source })?;
                 let mut connection = write.options().connect().await.map_err(StoreError::from)?;
                 schema::migrate(&mut connection).await?;
                 connection.close().await.map_err(StoreError::from)?;
@@ -177,9 +195,7 @@ impl Engine for Postgres {
 }
 
 fn lock_beside(database: &Path) -> std::io::Result<std::fs::File> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(PathBuf::from(name))?;
+    let file = in_use::open_beside(database, ".lock")?;
     file.lock()?;
     Ok(file)
 }

@@ -10,6 +10,7 @@ mod api_token;
 mod assertion;
 mod attempt;
 mod authorization;
+pub mod backup;
 mod client;
 mod code;
 mod connect;
@@ -19,6 +20,7 @@ mod ending;
 mod engine;
 mod fault;
 mod grant;
+mod in_use;
 mod key;
 mod logo;
 mod managed;
@@ -40,6 +42,7 @@ pub use connection::{LiveGrant, Whose};
 pub use document::{NewDocument, StoredDocument, StoredKeys};
 pub use ending::{Ending, Party};
 pub use grant::{Connection, Rotate};
+pub use in_use::InUse;
 pub use managed::{NewManaged, Page};
 pub use pooler::SharedSessions;
 pub use schema::{Applied, SchemaError, judge_schema, known_schema};
@@ -62,6 +65,8 @@ pub struct Store {
     pool: Pool,
     /// Who is told at once of the grants that this process ends.
     view: Option<Arc<Revocations>>,
+    /// SQLite only: keeps a restoration from replacing the file meanwhile.
+    _in_use: Option<Arc<InUse>>,
 }
 
 #[derive(Clone, Debug)]

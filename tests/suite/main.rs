@@ -29,6 +29,8 @@ mod assertion_rules;
 mod assertions;
 mod attempts;
 mod authorize;
+mod backup;
+mod backup_postgres;
 mod caddy;
 mod chatgpt;
 mod connections;

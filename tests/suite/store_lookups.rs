@@ -31,7 +31,7 @@ const MAY_READ_ALL: [(&str, &str); 11] = [
 
 /// Files whose statements belong to one database, and to an administrator's command or a start: they may cost what they
 /// cost.
-const OF_ONE_DATABASE: [&str; 1] = ["pooler.rs"];
+const OF_ONE_DATABASE: [&str; 2] = ["backup.rs", "pooler.rs"];
 
 /// The texts of all statements in `src/store`, blanks collapsed.
 fn statements() -> Vec<String> {
