@@ -161,7 +161,15 @@ macro_rules! client_columns {
     };
 }
 
-pub(super) use client_columns;
+/// Lets others register what a deleted client was. The last step of its deletion: PostgreSQL locks a row whose unique
+/// value changes against everybody who refers to it, and a redemption that is waited for must not wait for this.
+macro_rules! forget_fingerprint {
+    ($tx:expr, $id:expr) => {
+        sqlx::query("update client set fingerprint = null where id = $1").bind($id).execute(&mut *$tx).await?;
+    };
+}
+
+pub(super) use {client_columns, forget_fingerprint};
 
 impl Store {
     /// Remembers a registration and returns the id that it got: its own, or that of the public client with the
@@ -360,7 +368,7 @@ impl Store {
                 .await?;
             let deleted = sqlx::query(
                 // A shared one stays: by registering the same again, strangers come to hold all of its tokens.
-                "update client set deleted_at = $2, fingerprint = null where id = $1 and deleted_at is null
+                "update client set deleted_at = $2 where id = $1 and deleted_at is null
                    and not shared and not exists (select 1 from client_registration where client_id = $1)",
             )
             .bind(&id)
@@ -373,7 +381,9 @@ impl Store {
                     .bind(&id)
                     .execute(&mut *tx)
                     .await?;
-                end_grants_of_client!(tx, &id, now, "client deleted")
+                let ended = end_grants_of_client!(tx, &id, now, "client deleted");
+                forget_fingerprint!(tx, &id);
+                ended
             } else {
                 Ended::NOTHING
             }

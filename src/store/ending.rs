@@ -61,6 +61,11 @@ impl Ended {
         Self { what: at.map_or(What::Nothing, |(at,)| What::Alone(id.clone(), at)), now: false }
     }
 
+    /// This, and then what `later` says about the same party.
+    pub(super) fn and(self, later: Self) -> Self {
+        Self { now: self.now || later.now, ..later }
+    }
+
     /// So many of this party's were ended by this transaction, and others perhaps by another a moment ago.
     pub(super) fn together(party: Party, at: Timestamp, grants: u64) -> Self {
         Self { what: What::Together(party, at), now: grants > 0 }

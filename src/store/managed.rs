@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::client::{Row, client_columns, inline_keys, keys_uri, list, methods};
+use super::client::{Row, client_columns, forget_fingerprint, inline_keys, keys_uri, list, methods};
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
@@ -334,25 +334,35 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let id = id.clone();
+        let own = id.clone();
         let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
                 "update client set revision = revision + 1, disabled_at = coalesce(disabled_at, $2)
                  where id = $1 and deleted_at is null",
             )
-            .bind(&id)
+            .bind(&own)
             .bind(now)
             .execute(&mut *tx)
             .await?;
-            if done.rows_affected() == 1 { Some(end_client!(tx, &id, now, "client disabled")) } else { None }
+            if done.rows_affected() == 1 { Some(end_client!(tx, &own, now, "client disabled")) } else { None }
         });
-        self.tell_of_client(ended?).await
+        self.end_late_grants(id.clone(), ended?, "client disabled", now).await
     }
 
-    /// Tells what ended with a client; whether there was such a client.
-    async fn tell_of_client(&self, ended: Option<Ended>) -> Result<bool, StoreError> {
-        let Some(ended) = ended else { return Ok(false) };
-        self.tell(ended).await?;
+    /// Ends what began while a client was being stopped, and tells the view of all that ended; whether there was such a
+    /// client. PostgreSQL lets an approval and a redemption that saw the client as it was before commit meanwhile: now that
+    /// nothing can begin any more, what came of them ends as well.
+    async fn end_late_grants(
+        &self,
+        id: ClientId,
+        stopped: Option<Ended>,
+        because: &'static str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(stopped) = stopped else { return Ok(false) };
+        let late: Result<Ended, StoreError> =
+            transact!(self, long, |tx| { end_grants_of_client!(tx, &id, now, because) });
+        self.tell(stopped.and(late?)).await?;
         Ok(true)
     }
 
@@ -375,7 +385,9 @@ impl Store {
             .await?;
             if done.rows_affected() == 1 { Some(end_client!(tx, &id, now, "client disabled")) } else { None }
         });
-        self.tell_of_client(ended?).await
+        let Some(ended) = ended? else { return Ok(false) };
+        self.tell(ended).await?;
+        Ok(true)
     }
 
     /// Deletes a client of any origin; tells whether there was one. The row stays as a tombstone, so that its id is
@@ -387,25 +399,30 @@ impl Store {
         if !storable(id.as_str()) {
             return Ok(false);
         }
-        let id = id.clone();
+        let own = id.clone();
         let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
-                "update client set revision = revision + 1, deleted_at = $2, fingerprint = null, secret_hash = null,
+                "update client set revision = revision + 1, deleted_at = $2, secret_hash = null,
                      old_secret_hash = null, old_secret_expires_at = null
                  where id = $1 and deleted_at is null",
             )
-            .bind(&id)
+            .bind(&own)
             .bind(now)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 1 {
-                sqlx::query("delete from client_registration where client_id = $1").bind(&id).execute(&mut *tx).await?;
-                sqlx::query("delete from client_logo where client_id = $1").bind(&id).execute(&mut *tx).await?;
-                Some(end_client!(tx, &id, now, "client deleted"))
+                sqlx::query("delete from client_registration where client_id = $1")
+                    .bind(&own)
+                    .execute(&mut *tx)
+                    .await?;
+                sqlx::query("delete from client_logo where client_id = $1").bind(&own).execute(&mut *tx).await?;
+                let ended = end_client!(tx, &own, now, "client deleted");
+                forget_fingerprint!(tx, &own);
+                Some(ended)
             } else {
                 None
             }
         });
-        self.tell_of_client(ended?).await
+        self.end_late_grants(id.clone(), ended?, "client deleted", now).await
     }
 }
