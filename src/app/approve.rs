@@ -38,6 +38,7 @@ impl App {
         let approval = Approval {
             authorization,
             grant: &grant,
+            credential: session.user.credential,
             code_hash: self.code_of(authorization).hash(),
             code_expires_at: now.plus(self.config.tokens.code_ttl),
             now,

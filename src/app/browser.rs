@@ -7,10 +7,10 @@ use crate::app::App;
 use crate::http::respond::{Failure, PageRejection, Trouble, see_other, with_cookie};
 use crate::http::visit::Visit;
 use crate::model::authorization::Authorization;
-use crate::model::id::AuthorizationId;
+use crate::model::id::{AuthorizationId, UserId};
 use crate::model::secret::{Secret, SecretHash, SecretKind};
 use crate::model::time::{Timestamp, whole_seconds};
-use crate::model::user::Session;
+use crate::model::user::{Credential, Session};
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
 /// How long the browser cookie lives: longer than any authorization request.
@@ -143,21 +143,25 @@ pub(crate) fn step(path: &str, id: &AuthorizationId) -> String {
     format!("{path}?authorization={id}")
 }
 
-/// Signs a person in: a new session id whatever came before (session fixation, B-16), and the old one is gone.
+/// Signs a person in who has proved this credential: a new session id whatever came before (session fixation, B-16),
+/// and the old one is gone. None if the account has another credential meanwhile: what was proved is no longer true.
 pub(crate) async fn sign_in(
     app: &App,
     headers: &HeaderMap,
-    user: &crate::model::id::UserId,
+    proved: (&UserId, Credential),
     location: &str,
     now: Timestamp,
-) -> Result<Response, Failure> {
+) -> Result<Option<Response>, Failure> {
+    let session = app.random.secret(SecretKind::Session);
+    let ttl = app.config.sessions.ttl;
+    if !app.store.insert_session(&session.hash(), proved, now, now.plus(ttl)).await? {
+        return Ok(None);
+    }
     if let Some(old) = app.cookies.read(headers, SecretKind::Session) {
         app.store.delete_session(&old.hash()).await?;
     }
-    let session = app.random.secret(SecretKind::Session);
-    let ttl = app.config.sessions.ttl;
-    app.store.insert_session(&session.hash(), user, now, now.plus(ttl)).await?;
-    Ok(with_cookie(see_other(location)?, app.cookies.set(SecretKind::Session, &session, whole_seconds(ttl))))
+    let cookie = app.cookies.set(SecretKind::Session, &session, whole_seconds(ttl));
+    Ok(Some(with_cookie(see_other(location)?, cookie)))
 }
 
 /// Signs the browser out and sends it to `location`.

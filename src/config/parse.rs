@@ -117,19 +117,14 @@ pub(super) fn scope_token(text: &str) -> Result<ScopeToken, String> {
 /// RFC 6454 §6.1: what a browser sends in `Origin`. Editors' web views have schemes of their own (vscode-webview://…).
 pub(super) fn web_origin(text: &str) -> Result<WebOrigin, String> {
     WebOrigin::parse(text).filter(|origin| is_plain(origin.host())).ok_or_else(|| {
-        format!(
-            "{} is not an origin; write scheme and host, \"https://app.example.com\", {ONLY_ASCII}",
-            quoted(text)
-        )
+        format!("{} is not an origin; write scheme and host, \"https://app.example.com\", {ONLY_ASCII}", quoted(text))
     })
 }
 
 pub(super) fn host_and_port(text: &str) -> Result<Host, String> {
-    Host::parse(text)
-        .filter(|host| is_plain(host.name()))
-        .ok_or_else(|| {
-            format!("{} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\", {ONLY_ASCII}", quoted(text))
-        })
+    Host::parse(text).filter(|host| is_plain(host.name())).ok_or_else(|| {
+        format!("{} is not a host; write \"mcp.internal\" or \"10.1.2.3:8080\", {ONLY_ASCII}", quoted(text))
+    })
 }
 
 const ONLY_ASCII: &str = "names with other letters than a to z in their xn--… form, without wildcards";

@@ -76,20 +76,21 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     let typed = form.first("username").unwrap_or_default().to_owned();
     match authenticate(app, &parts, &typed, form.first("password").unwrap_or_default(), now).await? {
         Outcome::Welcome(user) => {
-            tracing::info!(user = %user.id, "signed in");
-            visit.done(Stage::SignIn);
-            if let Target::Authorization(own) = &target {
-                // From now on it waits for a person, not for anybody.
-                let until = own.created_at.plus(app.config.sessions.authorization_ttl);
-                app.store.extend_authorization(&own.id, until, now).await?;
+            let (proved, location) = ((&user.id, user.credential), target.location(app));
+            if let Some(response) = browser::sign_in(app, &parts.headers, proved, &location, now).await? {
+                tracing::info!(user = %user.id, "signed in");
+                visit.done(Stage::SignIn);
+                if let Target::Authorization(own) = &target {
+                    // From now on it waits for a person, not for anybody.
+                    let until = own.created_at.plus(app.config.sessions.authorization_ttl);
+                    app.store.extend_authorization(&own.id, until, now).await?;
+                }
+                return Ok(response);
             }
-            Ok(browser::sign_in(app, &parts.headers, &user.id, &target.location(app), now).await?)
+            tracing::info!(user = %user.id, "not signed in: the password was changed or the account disabled meanwhile");
+            wrong(app, visit, &parts, &target, typed).await
         }
-        Outcome::Wrong => {
-            let text = "The login name or the password is wrong.".to_owned();
-            visit.refused(Stage::SignIn, &text, None);
-            show(app, visit, &parts, &target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
-        }
+        Outcome::Wrong => wrong(app, visit, &parts, &target, typed).await,
         Outcome::Wait(seconds) => {
             let text = format!("Too many failed attempts. Wait {seconds} seconds and try again.");
             visit.refused(Stage::SignIn, "too many failed attempts", None);
@@ -99,6 +100,18 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
             Ok(response)
         }
     }
+}
+
+async fn wrong(
+    app: &App,
+    visit: &mut Visit,
+    parts: &Parts,
+    target: &Target,
+    typed: String,
+) -> Result<Response, PageRejection> {
+    let text = "The login name or the password is wrong.".to_owned();
+    visit.refused(Stage::SignIn, &text, None);
+    show(app, visit, parts, target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
 }
 
 async fn target(

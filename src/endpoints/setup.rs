@@ -8,10 +8,10 @@ use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form};
 use crate::http::body;
 use crate::http::page::{FieldProblem, Page, Setup, SetupField};
-use crate::http::respond::{PageRejection, Rejection, Trouble};
+use crate::http::respond::{PageRejection, Rejection, Trouble, see_other};
 use crate::http::visit::Visit;
 use crate::model::secret::{Secret, SecretKind};
-use crate::model::user::{Role, Username, check_password};
+use crate::model::user::{Credential, Role, Username, check_password};
 use crate::oauth::params::Params;
 use crate::store::{AccountError, NewUser};
 
@@ -72,7 +72,11 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
         Err(AccountError::Store(error)) => return Err(error.into()),
     }
     tracing::info!(user = %user.id, "first account made");
-    Ok(browser::sign_in(app, &parts.headers, &user.id, &app.config.paths.account, now).await?)
+    let location = &app.config.paths.account;
+    match browser::sign_in(app, &parts.headers, (&user.id, Credential::default()), location, now).await? {
+        Some(response) => Ok(response),
+        None => Ok(see_other(&app.config.paths.login)?),
+    }
 }
 
 fn dead_link() -> PageRejection {

@@ -66,6 +66,13 @@ impl Username {
     }
 }
 
+/// Which of an account's credentials something was opened with. The number goes up with each new password and each
+/// disabling, and what carries an older one is no longer good. A password that is only hashed anew stays the same
+/// credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Credential(pub i64);
+
 /// A stored user.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct User {
@@ -84,6 +91,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// Since when it can't be used.
     pub disabled_at: Option<Timestamp>,
+    /// The credential that is good now.
+    pub credential: Credential,
 }
 
 /// A signed-in browser.

@@ -7,6 +7,7 @@ use crate::model::grant::Grant;
 use crate::model::id::{AuthorizationId, ClientId, UserId};
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
+use crate::model::user::Credential;
 use crate::oauth::authorize::{AuthorizationRequest, Prompt};
 use crate::oauth::pkce::CodeChallenge;
 use crate::oauth::redirect_uri::RedirectUri;
@@ -20,6 +21,8 @@ pub struct Approval<'a> {
     pub authorization: &'a Authorization,
     /// The grant that the code will become.
     pub grant: &'a Grant,
+    /// The credential with which whoever approves it has signed in.
+    pub credential: Credential,
     /// Digest of the code.
     pub code_hash: SecretHash,
     /// When the code dies.
@@ -33,7 +36,7 @@ pub struct Approval<'a> {
 pub enum Decided {
     /// It counts.
     Now,
-    /// There was one already, or the request has expired.
+    /// There was one already, the request has expired, or the credential of whoever decides is no longer good.
     Before,
 }
 
@@ -168,7 +171,7 @@ impl Store {
         row.map(Authorization::try_from).transpose()
     }
 
-    /// What a user approved before for this client and resource, newest first.
+    /// What a user approved before for this client and resource with the credential that they have now, newest first.
     ///
     /// # Errors
     /// When the database fails or a row can't be read.
@@ -180,8 +183,9 @@ impl Store {
     ) -> Result<Vec<Consent>, StoreError> {
         let rows: Vec<ConsentRow> = read!(
             self,
-            sql("select redirect_uri, scope, offline from consent
-             where user_id = $1 and client_id = $2 and resource = $3 order by granted_at desc")
+            sql("select c.redirect_uri, c.scope, c.offline from consent c
+             join user_account u on u.id = c.user_id and u.credential = c.credential
+             where c.user_id = $1 and c.client_id = $2 and c.resource = $3 order by c.granted_at desc")
             .bind(user)
             .bind(client)
             .bind(resource.as_str()),
@@ -196,12 +200,13 @@ impl Store {
     }
 
     /// Approves a request, once: its code and the memory of the approval are stored with it or not at all. The
-    /// guard on `decision` lets one of several clicks through.
+    /// guard on `decision` lets one of several clicks through. Both carry the credential, so that neither is good if it
+    /// was being replaced at this moment.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn approve_authorization(&self, approval: &Approval<'_>) -> Result<Decided, StoreError> {
-        let Approval { code_expires_at, now, .. } = *approval;
+        let Approval { credential, code_expires_at, now, .. } = *approval;
         let (authorization, grant) = (approval.authorization.clone(), approval.grant.clone());
         let code_hash = approval.code_hash.clone();
         transact!(self, |tx| {
@@ -209,11 +214,14 @@ impl Store {
                 "update authorization_request set decision = 'approved', user_id = $2
                  where id = $1 and decision is null and expires_at > $3 and exists
                      (select 1 from client c
-                      where c.id = client_id and c.disabled_at is null and c.deleted_at is null)",
+                      where c.id = client_id and c.disabled_at is null and c.deleted_at is null)
+                   and exists (select 1 from user_account u
+                               where u.id = $2 and u.credential = $4 and u.disabled_at is null)",
             )
             .bind(&authorization.id)
             .bind(&grant.user_id)
             .bind(now)
+            .bind(credential)
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 0 {
@@ -221,8 +229,8 @@ impl Store {
             }
             sqlx::query(
                 "insert into authorization_code (code_hash, grant_id, client_id, user_id, redirect_uri, scope, resource,
-                     code_challenge, authenticated_at, expires_at, attempts)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)",
+                     code_challenge, authenticated_at, expires_at, attempts, credential)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11)",
             )
             .bind(code_hash)
             .bind(&grant.id)
@@ -234,13 +242,14 @@ impl Store {
             .bind(authorization.request.code_challenge.as_ref().map(CodeChallenge::as_str))
             .bind(grant.authenticated_at)
             .bind(code_expires_at)
+            .bind(credential)
             .execute(&mut *tx)
             .await?;
             sqlx::query(
-                "insert into consent (user_id, client_id, redirect_uri, resource, scope, offline, granted_at)
-                 values ($1, $2, $3, $4, $5, $6, $7)
+                "insert into consent (user_id, client_id, redirect_uri, resource, scope, offline, granted_at, credential)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8)
                  on conflict (user_id, client_id, redirect_uri, resource)
-                 do update set scope = $5, offline = $6, granted_at = $7",
+                 do update set scope = $5, offline = $6, granted_at = $7, credential = $8",
             )
             .bind(&grant.user_id)
             .bind(&grant.client_id)
@@ -249,6 +258,7 @@ impl Store {
             .bind(grant.scope.without_offline_access().to_string())
             .bind(authorization.request.offline)
             .bind(now)
+            .bind(credential)
             .execute(&mut *tx)
             .await?;
             sqlx::query("update client set first_used_at = $2 where id = $1 and first_used_at is null")

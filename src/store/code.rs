@@ -91,8 +91,9 @@ impl Store {
     }
 
     /// Redeems a code, once: the guard on `redeemed_at` lets one of several racers through, and the grant and
-    /// its refresh token come to be in the same transaction (T-14). A code that was redeemed before takes its
-    /// grant down with it, and that is committed before the refusal is returned (RFC 9700 §4.5).
+    /// its refresh token come to be in the same transaction (T-14). A code of a credential that its user no longer has
+    /// is none. A code that was redeemed before takes its grant down with it, and that is committed before the refusal
+    /// is returned (RFC 9700 §4.5).
     ///
     /// # Errors
     /// When the database fails.
@@ -103,7 +104,8 @@ impl Store {
             let done = sqlx::query(
                 "update authorization_code set redeemed_at = $2
                  where code_hash = $1 and redeemed_at is null and expires_at > $2 and attempts < $3
-                   and exists (select 1 from user_account u where u.id = user_id and u.disabled_at is null)
+                   and exists (select 1 from user_account u where u.id = user_id and u.disabled_at is null
+                               and u.credential = authorization_code.credential)
                    and exists (select 1 from client c
                                where c.id = client_id and c.disabled_at is null and c.deleted_at is null)",
             )

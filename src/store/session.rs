@@ -5,7 +5,7 @@ use super::{Store, StoreError, read, write};
 use crate::model::id::UserId;
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
-use crate::model::user::{Session, User};
+use crate::model::user::{Credential, Session, User};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -15,30 +15,35 @@ struct Row {
 }
 
 impl Store {
-    /// Remembers a signed-in browser.
+    /// Remembers a browser that signed in with this credential; tells whether it did. Not if the account has another
+    /// credential meanwhile. One that was written while the credential was being replaced is never found again.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn insert_session(
         &self,
         session: &SecretHash,
-        user: &UserId,
+        (user, credential): (&UserId, Credential),
         authenticated_at: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        write!(
+    ) -> Result<bool, StoreError> {
+        let done = write!(
             self,
-            sql("insert into session (token_hash, user_id, authenticated_at, expires_at) values ($1, $2, $3, $4)")
-                .bind(session)
-                .bind(user)
-                .bind(authenticated_at)
-                .bind(expires_at),
+            sql("insert into session (token_hash, user_id, authenticated_at, expires_at, credential)
+             select $1, u.id, $4, $5, u.credential from user_account u
+             where u.id = $2 and u.credential = $3 and u.disabled_at is null")
+            .bind(session)
+            .bind(user)
+            .bind(credential)
+            .bind(authenticated_at)
+            .bind(expires_at),
             execute
         )?;
-        Ok(())
+        Ok(done == 1)
     }
 
-    /// The session with this digest, if it and its user are good.
+    /// The session with this digest, if it and its user are good, and the credential that it began with is still the
+    /// user's.
     ///
     /// # Errors
     /// When the database fails.
@@ -46,8 +51,8 @@ impl Store {
         let row: Option<Row> = read!(
             self,
             sql("select u.id, u.username, u.display_name, u.password_hash, u.role, u.created_at, u.disabled_at,
-                    s.authenticated_at
-             from session s join user_account u on u.id = s.user_id
+                    u.credential, s.authenticated_at
+             from session s join user_account u on u.id = s.user_id and u.credential = s.credential
              where s.token_hash = $1 and s.expires_at > $2 and u.disabled_at is null")
             .bind(session)
             .bind(now),

@@ -76,14 +76,32 @@ macro_rules! insert_user {
     };
 }
 
+/// Ends what an account's earlier credentials have opened: sessions, codes that wait, connections, remembered approvals.
+/// Who signs in with the present one meanwhile stays signed in. Gives an [`Ended`].
 macro_rules! end_everything {
     ($tx:expr, $user:expr, $now:expr, $because:expr) => {{
-        sqlx::query("delete from session where user_id = $1").bind($user).execute(&mut *$tx).await?;
-        sqlx::query("delete from authorization_code where user_id = $1 and redeemed_at is null")
-            .bind($user)
-            .execute(&mut *$tx)
-            .await?;
-        end_grants_of_user!($tx, $user, $now, $because)
+        sqlx::query(
+            "delete from session where user_id = $1 and credential < (select credential from user_account where id = $1)",
+        )
+        .bind($user)
+        .execute(&mut *$tx)
+        .await?;
+        sqlx::query(
+            "delete from authorization_code where user_id = $1 and redeemed_at is null
+               and credential < (select credential from user_account where id = $1)",
+        )
+        .bind($user)
+        .execute(&mut *$tx)
+        .await?;
+        // Codes go before grants: a redemption under way is waited for, and its grant is then seen.
+        let ended = end_grants_of_user!($tx, $user, $now, $because);
+        sqlx::query(
+            "delete from consent where user_id = $1 and credential < (select credential from user_account where id = $1)",
+        )
+        .bind($user)
+        .execute(&mut *$tx)
+        .await?;
+        ended
     }};
 }
 
@@ -167,7 +185,7 @@ impl Store {
     pub async fn find_user_by_name(&self, username: &Username) -> Result<Option<User>, StoreError> {
         Ok(read!(
             self,
-            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at, credential
              from user_account where username = $1")
             .bind(username),
             fetch_optional
@@ -181,7 +199,7 @@ impl Store {
     pub async fn find_user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         Ok(read!(
             self,
-            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at, credential
              from user_account where id = $1")
             .bind(id),
             fetch_optional
@@ -195,7 +213,7 @@ impl Store {
     pub async fn users_after(&self, after: &str, limit: i64) -> Result<Vec<User>, StoreError> {
         Ok(read!(
             self,
-            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at, credential
              from user_account where username > $1 order by username limit $2")
             .bind(after)
             .bind(limit),
@@ -210,7 +228,7 @@ impl Store {
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         Ok(read!(
             self,
-            sql("select id, username, display_name, password_hash, role, created_at, disabled_at
+            sql("select id, username, display_name, password_hash, role, created_at, disabled_at, credential
              from user_account order by username"),
             fetch_all
         )?)
@@ -219,17 +237,36 @@ impl Store {
     /// Disables an account: it can't sign in, its browsers are signed out and all its connections end (T-25).
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; then it is to be done again.
     pub async fn disable_user(&self, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-        let id = id.clone();
+        let user = id.clone();
         let ended: Result<Ended, StoreError> = transact!(self, long, |tx| {
-            sqlx::query("update user_account set disabled_at = $2 where id = $1 and disabled_at is null")
-                .bind(&id)
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
-            end_everything!(tx, &id, now, "user disabled")
+            sqlx::query(
+                "update user_account set disabled_at = $2, credential = credential + 1
+                 where id = $1 and disabled_at is null",
+            )
+            .bind(&user)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+            end_everything!(tx, &user, now, "user disabled")
         });
+        self.tell(ended?).await?;
+        self.end_what_was_under_way(id, now, "user disabled").await
+    }
+
+    /// Ends what the old credential opened while it was being replaced. On PostgreSQL a code may be approved after the
+    /// replacing transaction has looked for codes, and be redeemed before that transaction is committed. From the commit
+    /// on no code of the old credential can be redeemed, so a second look misses nothing; the change is acknowledged
+    /// only after it.
+    async fn end_what_was_under_way(
+        &self,
+        id: &UserId,
+        now: Timestamp,
+        because: &'static str,
+    ) -> Result<(), StoreError> {
+        let user = id.clone();
+        let ended: Result<Ended, StoreError> = transact!(self, long, |tx| { end_everything!(tx, &user, now, because) });
         self.tell(ended?).await?;
         Ok(())
     }
@@ -243,22 +280,22 @@ impl Store {
         Ok(())
     }
 
-    /// Sets a new password: browsers are signed out and connections end, because whoever knew the old one may
-    /// have made them (T-25).
+    /// Sets a new password. Browsers are signed out, connections end and remembered approvals go, because whoever knew
+    /// the old one may have made them (T-25).
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; then it is to be done again.
     pub async fn set_password(&self, id: &UserId, password_hash: &str, now: Timestamp) -> Result<(), StoreError> {
-        let (id, password_hash) = (id.clone(), password_hash.to_owned());
+        let (user, password_hash) = (id.clone(), password_hash.to_owned());
         let ended: Result<Ended, StoreError> = transact!(self, long, |tx| {
-            sqlx::query("update user_account set password_hash = $2 where id = $1")
-                .bind(&id)
+            sqlx::query("update user_account set password_hash = $2, credential = credential + 1 where id = $1")
+                .bind(&user)
                 .bind(password_hash)
                 .execute(&mut *tx)
                 .await?;
-            end_everything!(tx, &id, now, "password changed")
+            end_everything!(tx, &user, now, "password changed")
         });
         self.tell(ended?).await?;
-        Ok(())
+        self.end_what_was_under_way(id, now, "password changed").await
     }
 }

@@ -7,7 +7,7 @@ use portcullis::model::grant::{Grant, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
 use portcullis::model::secret::{Secret, SecretHash};
 use portcullis::model::time::Timestamp;
-use portcullis::model::user::{Role, Username};
+use portcullis::model::user::{Credential, Role, Username};
 use portcullis::oauth::authorize::{AuthorizationRequest, Prompt};
 use portcullis::oauth::client::{AuthMethod, ClientMetadata};
 use portcullis::oauth::pkce::CodeChallenge;
@@ -179,9 +179,7 @@ impl Bed {
 
     /// Approves `authorization` with this code, which dies at [`CODE_DIES`].
     pub async fn approve(&self, authorization: &Authorization, grant: &Grant, code: &str) -> Decided {
-        let approval =
-            Approval { authorization, grant, code_hash: hash(code), code_expires_at: Timestamp(CODE_DIES), now: at(0) };
-        self.store.approve_authorization(&approval).await.unwrap()
+        approve(&self.store, Credential::default(), authorization, grant, code).await
     }
 
     /// A code `code of NAME` that becomes the grant `grt_NAME`.
@@ -263,6 +261,19 @@ impl Bed {
 /// Opens a store without touching the schema.
 pub async fn connect(url: &str) -> Store {
     Store::connect(url, 8, Duration::from_secs(30)).await.unwrap()
+}
+
+/// Approves `authorization` with this code, which dies at [`CODE_DIES`], as somebody who signed in with this credential.
+pub async fn approve(
+    store: &Store,
+    credential: Credential,
+    authorization: &Authorization,
+    grant: &Grant,
+    code: &str,
+) -> Decided {
+    let (code_hash, code_expires_at) = (hash(code), Timestamp(CODE_DIES));
+    let approval = Approval { authorization, grant, credential, code_hash, code_expires_at, now: at(0) };
+    store.approve_authorization(&approval).await.unwrap()
 }
 
 /// Rotates a refresh token, from `here`, with a window of 100 seconds and two repetitions.

@@ -32,7 +32,11 @@ impl Place {
     }
 
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Answer {
-        let mut child = self.command(arguments, &[]).stdin(Stdio::piped()).spawn().unwrap();
+        self.run_with(arguments, &[], input)
+    }
+
+    pub fn run_with(&self, arguments: &[&str], env: &[(&str, &str)], input: &str) -> Answer {
+        let mut child = self.command(arguments, env).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         Answer::of(&child.wait_with_output().unwrap())
     }

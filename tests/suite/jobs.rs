@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::model::user::Credential;
 use portcullis::store::{BITE, Expired};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -179,6 +180,6 @@ on_both_databases! {
 async fn sessions_that_last_are_kept() {
     let bed = Bed::new(Database::Sqlite).await;
     let ada = bed.user("ada").await;
-    bed.store.insert_session(&hash("s"), &ada, at(0), at(100)).await.unwrap();
+    bed.store.insert_session(&hash("s"), (&ada, Credential::default()), at(0), at(100)).await.unwrap();
     assert_eq!(bed.sweep(at(99), at(0)).await, 0);
 }

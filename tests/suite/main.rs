@@ -35,6 +35,7 @@ mod caddy;
 mod chatgpt;
 mod connections;
 mod consent;
+mod credentials;
 mod discovery;
 mod doctor;
 mod doctor_fetch;

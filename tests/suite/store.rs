@@ -8,7 +8,7 @@ use portcullis::model::grant::{FirstUse, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
 use portcullis::model::key::StoredKey;
 use portcullis::model::time::Timestamp;
-use portcullis::model::user::{Role, Username};
+use portcullis::model::user::{Credential, Role, Username};
 use portcullis::oauth::authorize::Prompt;
 use portcullis::oauth::client::AuthMethod;
 use portcullis::oauth::redirect_uri::RedirectUri;
@@ -96,7 +96,7 @@ on_both_databases! {
     async fn sessions_end_at_their_second(database) {
         let bed = Bed::new(database).await;
         let ada = bed.user("ada").await;
-        bed.store.insert_session(&hash("s"), &ada, at(-5), at(100)).await.unwrap();
+        bed.store.insert_session(&hash("s"), (&ada, Credential::default()), at(-5), at(100)).await.unwrap();
         assert!(bed.store.find_session(&hash("other"), at(0)).await.unwrap().is_none());
         let session = bed.store.find_session(&hash("s"), at(99)).await.unwrap().unwrap();
         assert_eq!((session.user.id, session.authenticated_at), (ada, at(-5)));
@@ -117,7 +117,7 @@ on_both_databases! {
             let theirs = bed.connected("theirs", &other, &client).await;
             let waiting = bed.code("waiting", &user, &client).await;
             for (session, user) in [("mine", &user), ("theirs", &other)] {
-                bed.store.insert_session(&hash(session), user, at(0), at(100)).await.unwrap();
+                bed.store.insert_session(&hash(session), (user, Credential::default()), at(0), at(100)).await.unwrap();
             }
             if name == "disabled" {
                 bed.store.disable_user(&user, at(7)).await.unwrap();
@@ -372,6 +372,7 @@ on_both_databases! {
             let approval = Approval {
                 authorization: &authorization,
                 grant: &grant,
+                credential: Credential::default(),
                 code_hash: hash(id),
                 code_expires_at: at(now + 60),
                 now: at(now),
@@ -413,6 +414,7 @@ on_both_databases! {
         let approval = Approval {
             authorization: &second,
             grant: &grant,
+            credential: Credential::default(),
             code_hash: hash("the code"),
             code_expires_at: Timestamp(CODE_DIES),
             now: at(5),
@@ -440,6 +442,7 @@ on_both_databases! {
             let approval = Approval {
                 authorization: &asked,
                 grant: &grant,
+                credential: Credential::default(),
                 code_hash: hash(&n.to_string()),
                 code_expires_at: at(now + 60),
                 now: at(now),
@@ -778,7 +781,7 @@ on_both_databases! {
         let bed = Bed::new(database).await;
         let (ada, client) = (bed.user("ada").await, bed.client("c").await);
         for (name, end) in [("ended", 100), ("lasting", 101)] {
-            bed.store.insert_session(&hash(name), &ada, at(0), at(end)).await.unwrap();
+            bed.store.insert_session(&hash(name), (&ada, Credential::default()), at(0), at(end)).await.unwrap();
             bed.store.insert_setup_link(&hash(name), at(end)).await.unwrap();
             bed.store.count_sign_in_failure(name, at(0), at(end)).await.unwrap();
         }
@@ -815,7 +818,7 @@ on_both_databases! {
         let bed = Bed::new(database).await;
         let (ada, client) = (bed.user("ada").await, bed.client("c").await);
         let nobody = UserId::new("usr_nobody");
-        assert!(bed.store.insert_session(&hash("s"), &nobody, at(0), at(1)).await.is_err());
+        assert!(!bed.store.insert_session(&hash("s"), (&nobody, Credential::default()), at(0), at(1)).await.unwrap());
         let of_nobody = Bed::authorization("ath_1", &ClientId::new("pc_nobody"));
         assert!(bed.store.insert_authorization(&of_nobody).await.is_err());
         let asked = Bed::authorization("ath_2", &client);
@@ -824,11 +827,19 @@ on_both_databases! {
         let approval = Approval {
             authorization: &asked,
             grant: &grant,
+            credential: Credential::default(),
             code_hash: hash("c"),
             code_expires_at: at(60),
             now: at(0),
         };
-        assert!(bed.store.approve_authorization(&approval).await.is_err());
+        assert_eq!(bed.store.approve_authorization(&approval).await.unwrap(), Decided::Before);
+        for orphan in [
+            "insert into session (token_hash, user_id, authenticated_at, expires_at) values ('h', 'usr_nobody', 1, 2)",
+            "insert into consent (user_id, client_id, redirect_uri, resource, scope, offline, granted_at)
+             values ('usr_nobody', 'pc_c', 'r', 'r', 'a', true, 1)",
+        ] {
+            assert!(bed.sql(orphan).await.is_err(), "{orphan}");
+        }
         bed.connected("x", &ada, &client).await;
         let orphan = "insert into refresh_token values ('h', 'grt_none', 1, 2, null, 0)";
         assert!(bed.sql(orphan).await.is_err());
@@ -848,7 +859,7 @@ on_both_databases! {
             bed.connected("mine", &ada, &client).await;
             bed.connected("theirs", &zoe, &other).await;
             for (user, session) in [(&ada, "ada"), (&zoe, "zoe")] {
-                bed.store.insert_session(&hash(session), user, at(0), at(100)).await.unwrap();
+                bed.store.insert_session(&hash(session), (user, Credential::default()), at(0), at(100)).await.unwrap();
             }
             bed.sql(delete).await.unwrap();
             let mut left = Vec::new();
@@ -865,7 +876,7 @@ on_both_databases! {
         let bed = Bed::new(database).await;
         let (ada, client) = (bed.user("ada").await, bed.client("c").await);
         bed.connected("x", &ada, &client).await;
-        bed.store.insert_session(&hash("s"), &ada, at(0), at(100)).await.unwrap();
+        bed.store.insert_session(&hash("s"), (&ada, Credential::default()), at(0), at(100)).await.unwrap();
         // Each value is put in, read as an error, and taken out again.
         for (table, column, rubbish) in [
             ("client", "redirect_uris", "not json"),

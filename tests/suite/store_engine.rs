@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use portcullis::model::id::GrantId;
+use portcullis::model::user::Credential;
 use portcullis::store::{ConnectError, Store, StoreError};
 use tokio::task::JoinSet;
 
@@ -93,7 +94,7 @@ on_both_databases! {
         let ada = bed.user("ada").await;
         break_commits(&bed, database).await;
         for round in 0..3 {
-            bed.store.insert_session(&hash(&format!("s{round}")), &ada, at(0), at(100)).await.unwrap();
+            bed.store.insert_session(&hash(&format!("s{round}")), (&ada, Credential::default()), at(0), at(100)).await.unwrap();
             let failed = bed.store.disable_user(&ada, at(1)).await;
             assert!(matches!(failed, Err(StoreError::Commit(_))), "{failed:?}");
             assert!(bed.store.find_user(&ada).await.unwrap().unwrap().disabled_at.is_none(), "half of it was done");

@@ -17,7 +17,7 @@ const MAY_READ_ALL: [(&str, &str); 11] = [
         "there are a handful of tokens, and all are wanted",
     ),
     (
-        "select id, username, display_name, password_hash, role, created_at, disabled_at from user_account order by",
+        "select id, username, display_name, password_hash, role, created_at, disabled_at, credential from user_account order by",
         "all users",
     ),
     ("select count(*) from attempt_event", "once a minute, over rows of which there is a ceiling"),

@@ -11,7 +11,7 @@ use portcullis::model::grant::{FirstUse, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, UserId};
 use portcullis::model::key::StoredKey;
 use portcullis::model::time::Timestamp;
-use portcullis::model::user::Username;
+use portcullis::model::user::{Credential, Username};
 use portcullis::revocations::Revocations;
 use portcullis::store::{AccountError, Approval, Decided, Redeem, Rotate, Store};
 use tokio::sync::Barrier;
@@ -19,10 +19,10 @@ use tokio::sync::Barrier;
 use crate::bed::{Bed, CODE_DIES, GRANT_ENDS, Held, NOW, REFRESH_DIES, at, hash};
 use crate::on_both_databases;
 
-const RACERS: usize = 64;
+pub const RACERS: usize = 64;
 
 /// Lets all racers go at once, every other one at another copy of the store, and counts their outcomes.
-async fn race<T, F>(bed: &Bed, racer: impl Fn(usize, Store) -> F) -> HashMap<T, usize>
+pub async fn race<T, F>(bed: &Bed, racer: impl Fn(usize, Store) -> F) -> HashMap<T, usize>
 where
     T: Debug + Eq + Hash + Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -212,6 +212,7 @@ on_both_databases! {
                     let approval = Approval {
                         authorization: &asked,
                         grant: &grant,
+                        credential: Credential::default(),
                         code_hash: hash(&n.to_string()),
                         code_expires_at: Timestamp(CODE_DIES),
                         now: at(0),
