@@ -124,6 +124,7 @@ pub struct Sessions {
     /// Until somebody signs in.
     pub sign_in_ttl: Duration,
     pub authorization_ttl: Duration,
+    pub known_browser_ttl: Duration,
 }
 
 /// `[passwords]`

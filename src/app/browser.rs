@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use crate::app::App;
+use crate::app::{App, known};
 use crate::http::respond::{Failure, PageRejection, Trouble, see_other, with_cookie};
 use crate::http::visit::Visit;
 use crate::model::authorization::Authorization;
@@ -160,8 +160,9 @@ pub(crate) async fn sign_in(
     if let Some(old) = app.cookies.read(headers, SecretKind::Session) {
         app.store.delete_session(&old.hash()).await?;
     }
-    let cookie = app.cookies.set(SecretKind::Session, &session, whole_seconds(ttl));
-    Ok(Some(with_cookie(see_other(location)?, cookie)))
+    let response =
+        with_cookie(see_other(location)?, app.cookies.set(SecretKind::Session, &session, whole_seconds(ttl)));
+    Ok(Some(with_cookie(response, known::remember(app, headers, proved, now))))
 }
 
 /// Signs the browser out and sends it to `location`.
@@ -184,6 +185,16 @@ pub(crate) fn destination(uri: &RedirectUri) -> String {
     }
 }
 
+/// How long something takes, in words, rounded up: `90 seconds`, `4 minutes`, `3 hours`.
+pub(crate) fn lasting(seconds: u64) -> String {
+    match seconds {
+        1 => "1 second".to_owned(),
+        ..120 => format!("{seconds} seconds"),
+        120..7200 => format!("{} minutes", seconds.div_ceil(60)),
+        _ => format!("{} hours", seconds.div_ceil(3600)),
+    }
+}
+
 /// How long ago something was, in words.
 pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.since(then);
@@ -195,4 +206,26 @@ pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural} ago")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lasting;
+
+    /// Who waits as long as the page says has waited long enough.
+    #[test]
+    fn a_wait_is_told_in_words_and_rounded_up() {
+        for (seconds, words) in [
+            (1, "1 second"),
+            (119, "119 seconds"),
+            (120, "2 minutes"),
+            (121, "3 minutes"),
+            (300, "5 minutes"),
+            (7199, "120 minutes"),
+            (7200, "2 hours"),
+            (86_400, "24 hours"),
+        ] {
+            assert_eq!(lasting(seconds), words);
+        }
+    }
 }

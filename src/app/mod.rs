@@ -7,6 +7,7 @@ pub(crate) mod browser;
 pub(crate) mod client_auth;
 pub mod directory;
 pub(crate) mod jobs;
+pub(crate) mod known;
 mod readiness;
 pub(crate) mod visit;
 mod watch;

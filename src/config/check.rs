@@ -42,6 +42,7 @@ pub(super) fn config(mut reader: Reader) -> Result<Config, Problems> {
         ttl: r.duration("sessions.ttl", MINUTE..=90 * DAY),
         sign_in_ttl: r.duration("sessions.sign_in_ttl", MINUTE..=DAY),
         authorization_ttl: r.duration("sessions.authorization_ttl", MINUTE..=DAY),
+        known_browser_ttl: r.duration("sessions.known_browser_ttl", DAY..=365 * DAY),
     };
     let passwords = passwords(r, public_url.as_ref());
     let registration = registration(r);

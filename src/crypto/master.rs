@@ -7,8 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::model::attempt::AttemptId;
+use crate::model::id::UserId;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
 use crate::model::time::Timestamp;
+use crate::model::user::Credential;
 
 /// The key that only the configuration knows; the database alone opens nothing.
 pub struct MasterKey {
@@ -16,6 +18,7 @@ pub struct MasterKey {
     refresh: hmac::Key,
     code: hmac::Key,
     form: hmac::Key,
+    known: hmac::Key,
     attempt: AttemptKey,
     fingerprint: String,
 }
@@ -64,6 +67,7 @@ impl MasterKey {
             refresh: derive("portcullis refresh successor v1"),
             code: derive("portcullis authorization code v1"),
             form: derive("portcullis form token v1"),
+            known: derive("portcullis known browser v1"),
             attempt: AttemptKey(derive("portcullis attempt v1")),
         }
     }
@@ -139,6 +143,31 @@ impl MasterKey {
     }
 }
 
+impl MasterKey {
+    /// Vouches that the browser with this nonce has signed in to an account with this credential, until then.
+    #[must_use]
+    pub fn known_browser(&self, user: &UserId, credential: Credential, entry: (&str, Timestamp)) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.known, known_text(user, credential, entry).as_bytes()))
+    }
+
+    /// Judges what [`known_browser`](Self::known_browser) made, in constant time.
+    #[must_use]
+    pub fn known_browser_matches(
+        &self,
+        user: &UserId,
+        credential: Credential,
+        entry: (&str, Timestamp),
+        tag: &str,
+    ) -> bool {
+        let tag = URL_SAFE_NO_PAD.decode(tag).unwrap_or_default();
+        hmac::verify(&self.known, known_text(user, credential, entry).as_bytes(), &tag).is_ok()
+    }
+}
+
+fn known_text(user: &UserId, credential: Credential, (nonce, expires_at): (&str, Timestamp)) -> String {
+    format!("{user} {} {nonce} {}", credential.0, expires_at.0)
+}
+
 fn derived(kind: SecretKind, key: &hmac::Key, text: &str) -> Secret {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(hmac::sign(key, text.as_bytes()).as_ref());
@@ -160,8 +189,10 @@ impl std::fmt::Debug for MasterKey {
 #[cfg(test)]
 mod tests {
     use super::MasterKey;
+    use crate::model::id::UserId;
     use crate::model::secret::{Secret, SecretKind};
     use crate::model::time::Timestamp;
+    use crate::model::user::Credential;
 
     /// Replicas have the same key and keep no state: the same place and time is the same id everywhere.
     #[test]
@@ -204,6 +235,14 @@ mod tests {
         let token = key.form_token(&cookie, "consent ath_1");
         assert!(key.form_token_matches(&cookie, "consent ath_1", &token));
         assert!(!key.form_token_matches(&cookie, "consent ath_2", &token));
+        let (ada, entry) = (UserId::new("usr_ada"), ("nonce", Timestamp(5)));
+        let tag = key.known_browser(&ada, Credential(1), entry);
+        assert!(key.known_browser_matches(&ada, Credential(1), entry, &tag));
+        assert!(!key.known_browser_matches(&ada, Credential(2), entry, &tag));
+        assert!(!key.known_browser_matches(&UserId::new("usr_zoe"), Credential(1), entry, &tag));
+        assert!(!key.known_browser_matches(&ada, Credential(1), ("other", Timestamp(5)), &tag));
+        assert!(!key.known_browser_matches(&ada, Credential(1), ("nonce", Timestamp(6)), &tag));
+        assert!(!other.known_browser_matches(&ada, Credential(1), entry, &tag));
         assert!(!other.form_token_matches(&cookie, "consent ath_1", &token));
     }
 }

@@ -6,7 +6,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
-use crate::app::browser::{self, BrowserCookie, check_form, destination, signed_in, step};
+use crate::app::browser::{self, BrowserCookie, check_form, destination, lasting, signed_in, step};
+use crate::app::known;
 use crate::http::body;
 use crate::http::page::{Login, Page, Requester};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
@@ -91,8 +92,13 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
             wrong(app, visit, &parts, &target, typed).await
         }
         Outcome::Wrong => wrong(app, visit, &parts, &target, typed).await,
-        Outcome::Wait(seconds) => {
-            let text = format!("Too many failed attempts. Wait {seconds} seconds and try again.");
+        Outcome::Wait { seconds, known } => {
+            let mut text = format!("Too many failed attempts. Wait {} and try again.", lasting(seconds));
+            if !known {
+                text.push_str(
+                    " A browser in which you have signed in to this account before does not wait for others' attempts.",
+                );
+            }
             visit.refused(Stage::SignIn, "too many failed attempts", None);
             let mut response =
                 show(app, visit, &parts, &target, StatusCode::TOO_MANY_REQUESTS, typed, Some(text)).await?;
@@ -172,12 +178,17 @@ async fn show(
 enum Outcome {
     Welcome(Box<User>),
     Wrong,
-    Wait(u64),
+    Wait {
+        seconds: u64,
+        /// Whether it is for this browser's own failures.
+        known: bool,
+    },
 }
 
-/// Judges name and password. Unknown, disabled and mistaken users get the same answer after the same work, and
-/// failures are counted for the pair of name and network, for the name, and for the network: guessing is slow
-/// from one place and from many, and a stranger elsewhere can't lock a person out quickly.
+/// Judges name and password. Unknown, disabled and mistaken users get the same answer after the same work. Failures are
+/// counted for the pair of name and network, for the name, and for the network: guessing is slow from one place and from
+/// many. A browser that has signed in to this account before is counted by itself, so that no stranger, also not one
+/// behind the same address, can lock its owner out.
 async fn authenticate(
     app: &App,
     parts: &Parts,
@@ -188,21 +199,25 @@ async fn authenticate(
     let network = app.visits.proxies.network_of(parts);
     let username = Username::parse(typed).ok();
     let name = username.as_ref().map_or("", Username::as_str);
-    let most = i64::from(app.config.limits.sign_in_failures.get());
-    let subjects = [
-        (format!("user {name} from {network}"), most),
-        (format!("user {name}"), most * 10),
-        (format!("network {network}"), most * 10),
-    ];
-    if app.limits.is_some()
-        && let Some(seconds) = count_try(app, &subjects, now).await?
-    {
-        return Ok(Outcome::Wait(seconds));
-    }
     let user = match &username {
         Some(username) => app.store.find_user_by_name(username).await?.filter(|user| user.disabled_at.is_none()),
         None => None,
     };
+    let browser = known::recognise(app, &parts.headers, user.as_ref(), now);
+    let most = i64::from(app.config.limits.sign_in_failures.get());
+    let subjects = match &browser {
+        Some(nonce) => vec![(format!("browser {nonce}"), most)],
+        None => vec![
+            (format!("user {name} from {network}"), most),
+            (format!("user {name}"), most * 10),
+            (format!("network {network}"), most * 10),
+        ],
+    };
+    if app.limits.is_some()
+        && let Some(seconds) = count_try(app, &subjects, now).await?
+    {
+        return Ok(Outcome::Wait { seconds, known: browser.is_some() });
+    }
     let stored = user.as_ref().map(|user| user.password_hash.clone());
     let right = password.len() <= 1024 && app.passwords.matches(password.to_owned(), stored).await?;
     match user {

@@ -1,4 +1,5 @@
-//! The two cookies: one for a signed-in person, one that ties forms and authorization requests to a browser.
+//! The three cookies: one for a signed-in person, one that ties forms and authorization requests to a browser, one by
+//! which a browser is known to accounts that it signed in to.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -18,7 +19,17 @@ impl Cookies {
     }
 
     fn name(&self, kind: SecretKind) -> String {
-        let name = if kind == SecretKind::Session { "portcullis_session" } else { "portcullis_browser" };
+        let name = match kind {
+            SecretKind::Session => "portcullis_session",
+            SecretKind::KnownBrowser => "portcullis_known",
+            SecretKind::Browser
+            | SecretKind::Code
+            | SecretKind::RefreshToken
+            | SecretKind::ClientSecret
+            | SecretKind::RegistrationToken
+            | SecretKind::SetupLink
+            | SecretKind::ApiToken => "portcullis_browser",
+        };
         if self.secure { format!("__Host-{name}") } else { name.to_owned() }
     }
 

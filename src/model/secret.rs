@@ -26,6 +26,8 @@ pub enum SecretKind {
     SetupLink,
     /// A token of the admin API.
     ApiToken,
+    /// The cookie by which a browser is known to accounts that it signed in to.
+    KnownBrowser,
 }
 
 impl SecretKind {
@@ -39,6 +41,7 @@ impl SecretKind {
             Self::Browser => "psb_",
             Self::SetupLink => "pst_",
             Self::ApiToken => "pca_",
+            Self::KnownBrowser => "psk_",
         }
     }
 }

@@ -214,9 +214,11 @@ on_both_databases! {
             fields.extend(pairs(&[("username", USER), ("password", PASSWORD)]));
             let answer = browser.send(Method::POST, &action, Some(&fields)).await;
             let set: Vec<&str> = answer.headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
-            let [cookie] = set[..] else { panic!("{set:?}") };
+            let [cookie, known] = set[..] else { panic!("{set:?}") };
             assert!(cookie.starts_with(&format!("{prefix}portcullis_session=pss_")), "{cookie}");
             assert_eq!(cookie.split_once("; ").unwrap().1, flags.replace("{}", "43200"));
+            assert!(known.starts_with(&format!("{prefix}portcullis_known=psk_")), "{known}");
+            assert_eq!(known.split_once("; ").unwrap().1, flags.replace("{}", "15552000"));
             assert_eq!(browser.open("/account").await.page().status, StatusCode::OK);
             // A cookie that another host of the domain could have planted is none.
             if public_url.is_some() {

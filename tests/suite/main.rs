@@ -47,6 +47,7 @@ mod healing;
 mod hostile;
 mod insomnia;
 mod jobs;
+mod lock_out;
 mod logo;
 mod managed;
 mod mcp;

@@ -17,23 +17,23 @@ use crate::on_both_databases;
 use crate::server::{PASSWORD, TestServer, USER, http};
 
 /// Limits on, three failures in five minutes, and addresses taken from the test's own header.
-const LIMITED: [(&str, &str); 3] = [
+pub const LIMITED: [(&str, &str); 3] = [
     ("PORTCULLIS__LIMITS__ENABLED", "true"),
     ("PORTCULLIS__LIMITS__SIGN_IN_FAILURES", "3"),
     ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1"),
 ];
-const WINDOW: i64 = 300;
-const WRONG: &str = "not the password";
+pub const WINDOW: i64 = 300;
+pub const WRONG: &str = "not the password";
 
 /// A browser at this address.
-fn at(server: &TestServer, address: &str) -> Browser {
+pub fn at(server: &TestServer, address: &str) -> Browser {
     let mut browser = Browser::new(server);
     browser.headers.push(("x-forwarded-for", address.to_owned()));
     browser
 }
 
 /// One try to sign in: the answer to the form, not followed. The form is one that was opened before anybody signed in.
-async fn attempt(browser: &mut Browser, name: &str, password: &str) -> Page {
+pub async fn attempt(browser: &mut Browser, name: &str, password: &str) -> Page {
     let session = browser.cookies.remove("portcullis_session");
     let page = browser.open("/login").await.page();
     browser.cookies.extend(session.map(|session| ("portcullis_session".to_owned(), session)));
@@ -43,7 +43,7 @@ async fn attempt(browser: &mut Browser, name: &str, password: &str) -> Page {
     browser.send(Method::POST, &action, Some(&fields)).await
 }
 
-async fn status(browser: &mut Browser, name: &str, password: &str) -> u16 {
+pub async fn status(browser: &mut Browser, name: &str, password: &str) -> u16 {
     attempt(browser, name, password).await.status.as_u16()
 }
 
@@ -78,7 +78,7 @@ on_both_databases! {
             let page = attempt(&mut here, &USER.to_uppercase(), password).await;
             assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
             assert_eq!(page.headers["retry-after"], "200");
-            assert!(page.text().contains("200 seconds"), "{}", page.text());
+            assert!(page.text().contains("Wait 4 minutes"), "{}", page.text());
             assert!(!page.headers.contains_key(SET_COOKIE));
         }
         // The same address with another browser is the same place; others aren't, nor are other names.
