@@ -1,9 +1,11 @@
-//! Recording an approval: by the consent page, or by the dispatcher where it is remembered.
+//! What comes next of an authorization request, for the dispatcher and the consent page alike, and recording an approval:
+//! by the consent page, or by the dispatcher for the operator's own clients.
 
 use super::App;
+use super::browser::SignedIn;
 use crate::http::page::ScopeLine;
 use crate::http::respond::Failure;
-use crate::model::authorization::Authorization;
+use crate::model::authorization::{Authorization, Offered, Step, Visitor};
 use crate::model::client::Client;
 use crate::model::grant::Grant;
 use crate::model::secret::Secret;
@@ -13,6 +15,26 @@ use crate::oauth::scope::{OFFLINE_ACCESS, Scope, ScopeToken};
 use crate::store::Approval;
 
 impl App {
+    /// What comes next: read afresh at each step, and decided by [`Authorization::next`].
+    pub(crate) async fn next_step(
+        &self,
+        authorization: &Authorization,
+        client: &Client,
+        visitor: Option<&SignedIn>,
+    ) -> Result<Step, Failure> {
+        let session = visitor.map(|own| &own.session);
+        let consents = match session {
+            Some(own) => self.store.consents(&own.user.id, &client.id, &authorization.request.resource).await?,
+            None => Vec::new(),
+        };
+        let visitor = Visitor {
+            session: session.map(|own| (&own.user.id, own.authenticated_at)),
+            consents: &consents,
+            may_remember: self.config.consent.remember && self.profiles.of(&authorization.redirect_uri).is_some(),
+        };
+        Ok(authorization.next(&visitor, Offered { client, default_scope: &self.offer.default_scope }))
+    }
+
     /// Stores an approval with its code; of several clicks the first counts.
     pub(crate) async fn approve(
         &self,
@@ -39,6 +61,7 @@ impl App {
             authorization,
             grant: &grant,
             credential: session.user.credential,
+            client_digest: &client.metadata.digest(),
             code_hash: self.code_of(authorization).hash(),
             code_expires_at: now.plus(self.config.tokens.code_ttl),
             now,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::clients::profile::{Profile, Profiles};
-use crate::model::attempt::{ASKED, AttemptId, Outcome, Recorded, Stage};
+use crate::model::attempt::{ASKED, ASKED_TO_CONTINUE, AttemptId, Outcome, Recorded, Stage};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
@@ -84,7 +84,7 @@ pub async fn gather(store: &Store, profiles: &Profiles, asked: &AttemptId) -> Re
         let event = &step.recorded.event;
         // Within one second, the clock's unit: a page is shown, then refused, then it does what it is for.
         let turn = match (event.outcome, event.reason.as_str()) {
-            (Outcome::Ok, ASKED) => 0,
+            (Outcome::Ok, ASKED | ASKED_TO_CONTINUE) => 0,
             (Outcome::Refused | Outcome::Failed, _) => 1,
             (Outcome::Ok, _) => 2,
         };

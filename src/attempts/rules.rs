@@ -285,8 +285,8 @@ fn in_the_browser(judge: &Judge<'_>) -> Vec<Finding> {
     let asked = judge.last(Stage::Consent, Outcome::Ok);
     if judge.last(Stage::Consent, Outcome::Refused).is_some_and(|no| no.recorded.event.reason.contains("did not allow"))
     {
-        let what = "The person chose Deny on the consent page.";
-        return vec![Finding::bad("denied", what, vec!["Connect again and choose Allow.".to_owned()])];
+        let what = "The person chose Deny or Cancel on the consent page.";
+        return vec![Finding::bad("denied", what, vec!["Connect again and choose Allow or Continue.".to_owned()])];
     }
     if let Some(refused) = judge.last(Stage::Consent, Outcome::Refused) {
         return vec![advice::refused_page(judge, "consent_refused", refused)];

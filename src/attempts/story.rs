@@ -8,7 +8,7 @@ use time::macros::format_description;
 
 use super::case::{Case, Step};
 use super::rules::{Finding, judge};
-use crate::model::attempt::{ALLOWED, ASKED, AttemptId, Outcome, Stage};
+use crate::model::attempt::{ALLOWED, ASKED, ASKED_TO_CONTINUE, AttemptId, Outcome, Stage};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
 
@@ -153,7 +153,7 @@ impl Line {
         }
         let _ = writeln!(text, "{line}");
         let mut more = Vec::new();
-        if !self.reason.is_empty() && self.reason != ASKED && self.reason != ALLOWED {
+        if !["", ASKED, ASKED_TO_CONTINUE, ALLOWED].contains(&self.reason.as_str()) {
             more.push(self.reason.clone());
         }
         // The client stands in the heading.
@@ -191,6 +191,7 @@ fn what(stage: Stage, outcome: Outcome, reason: &str) -> &'static str {
         (Stage::SignIn, true) => "Sign-in page shown",
         (Stage::SignIn, false) => "Sign-in failed",
         (Stage::Consent, true) if reason == ASKED => "Consent page shown",
+        (Stage::Consent, true) if reason == ASKED_TO_CONTINUE => "Asked to continue: it was allowed before",
         (Stage::Consent, true) => "Access allowed",
         (Stage::Consent, false) => "Access not allowed",
         (Stage::CodeSent, _) => "Code sent to the client through the browser",

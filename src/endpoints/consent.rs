@@ -1,4 +1,5 @@
-//! The consent page: a person decides whether a client may come in, and as whom.
+//! The consent page: a person decides whether a client may come in, and as whom. It is short where they let it in before:
+//! then one click says that it is they who come, and not a strange page that sent their browser.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -7,15 +8,20 @@ use axum::response::{IntoResponse as _, Response};
 use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
 use crate::http::body;
-use crate::http::page::{Consent, DestinationKind, Page, logo_path};
+use crate::http::page::{Consent, Continue, DestinationKind, Page, logo_path};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
-use crate::model::attempt::{ALLOWED, ASKED, Stage};
-use crate::model::authorization::{Authorization, Offered};
+use crate::model::attempt::{ALLOWED, ASKED, ASKED_TO_CONTINUE, Stage};
+use crate::model::authorization::{Authorization, Step};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::time::Timestamp;
 use crate::oauth::redirect_uri::{Destination, RedirectUri};
 use crate::oauth::scope::Scope;
+
+/// The page that shows all that is asked for.
+const WHOLE: &str = "whole";
+/// The page that asks to continue.
+const SHORT: &str = "short";
 
 /// `GET` asks, `POST` decides.
 pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
@@ -36,10 +42,6 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     let Some(client) = app.store.find_client(&authorization.client_id).await? else {
         return Err(Failure::Answer("the client of a stored request is gone").into());
     };
-    let consents =
-        app.store.consents(&visitor.session.user.id, &authorization.client_id, &authorization.request.resource).await?;
-    let scope =
-        authorization.scope_for(&consents, Offered { client: &client, default_scope: &app.offer.default_scope });
     let callbacks = &client.metadata.redirect_uris;
     if !client.is_active()
         || authorization.request.resource != app.resource
@@ -48,7 +50,21 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         // The dispatcher says what has become of it.
         return Ok(see_other(&back)?);
     }
+    let (scope, short) = match app.next_step(&authorization, &client, Some(&visitor)).await? {
+        Step::AskConsent(scope) => (scope, false),
+        Step::Continue(scope) => (scope, true),
+        Step::SignIn
+        | Step::PassFirstParty(_)
+        | Step::HandOver
+        | Step::TellDenied
+        | Step::LoginRequired
+        | Step::ConsentRequired
+        | Step::InteractionRequired => return Ok(see_other(&back)?),
+    };
     let question = Question { authorization: &authorization, client: &client, visitor: &visitor, scope };
+    if parts.method != Method::POST && short {
+        return Ok(ask_to_continue(app, visit, &question, now));
+    }
     if parts.method != Method::POST {
         let logo = match client.origin {
             ClientOrigin::Managed => app.store.logo_set_at(&client.id).await?.map(|at| logo_path(&client.id, at)),
@@ -59,9 +75,11 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
     check_form(app, Some(&authorization.browser_hash), &question.purpose(), form)?;
-    if !app.master.form_token_matches(&authorization.browser_hash, &question.shown(), shown) {
-        // Another account has signed in meanwhile, or other scopes are up for decision: what was read is not what
-        // would be granted. The page is shown again.
+    let was_shown = |page| app.master.form_token_matches(&authorization.browser_hash, &question.shown(page), shown);
+    let read = was_shown(WHOLE) || (short && was_shown(SHORT));
+    if !read {
+        // Another account has signed in meanwhile, the client has changed, or other scopes are up for decision: what was
+        // read is not what would be granted. The page is shown again, and whole if it has to be.
         return Ok(see_other(&back)?);
     }
     decide(app, visit, &parts.headers, question, params.first("decision"), now).await
@@ -82,10 +100,17 @@ impl Question<'_> {
         format!("consent {}", self.authorization.id)
     }
 
-    /// What its second half is bound to: the account and the very scopes that were shown, so that what is granted
-    /// is what was read.
-    fn shown(&self) -> String {
-        format!("shown {} {} {}", self.authorization.id, self.visitor.session.user.id, self.scope)
+    /// What its second half is bound to: which page it was, the account, the client and the very scopes that were
+    /// shown, so that what is granted is what was read.
+    fn shown(&self, page: &str) -> String {
+        let (user, client) = (&self.visitor.session.user.id, self.client.metadata.digest());
+        format!("shown {page} {} {user} {client} {}", self.authorization.id, self.scope)
+    }
+
+    /// The form's token.
+    fn token(&self, app: &App, page: &str) -> String {
+        let half = |purpose: &str| app.master.form_token(&self.authorization.browser_hash, purpose);
+        format!("{}.{}", half(&self.purpose()), half(&self.shown(page)))
     }
 }
 
@@ -122,11 +147,7 @@ fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, logo: Option<Strin
     let page = Consent {
         service: app.config.name.clone(),
         action: app.config.paths.consent.clone(),
-        csrf: format!(
-            "{}.{}",
-            app.master.form_token(&authorization.browser_hash, &question.purpose()),
-            app.master.form_token(&authorization.browser_hash, &question.shown()),
-        ),
+        csrf: question.token(app, WHOLE),
         authorization: authorization.id.to_string(),
         client_name: client.display_name().to_owned(),
         logo_url: logo,
@@ -149,6 +170,31 @@ fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, logo: Option<Strin
         attempt: visit.attempt().to_string(),
     };
     visit.done_with(Stage::Consent, ASKED);
+    Page(StatusCode::OK, page).into_response()
+}
+
+fn ask_to_continue(app: &App, visit: &mut Visit, question: &Question<'_>, now: Timestamp) -> Response {
+    let Question { authorization, client, visitor, scope } = question;
+    let redirect_uri = &authorization.redirect_uri;
+    let user = &visitor.session.user;
+    let vendor = app.profiles.of(redirect_uri).map(|profile| profile.name.clone());
+    let page = Continue {
+        service: app.config.name.clone(),
+        action: app.config.paths.consent.clone(),
+        csrf: question.token(app, SHORT),
+        authorization: authorization.id.to_string(),
+        name: vendor.unwrap_or_else(|| client.display_name().to_owned()),
+        client_name: client.display_name().to_owned(),
+        verified: verified(app, client, redirect_uri),
+        known_by: known_by(client, now),
+        destination: destination(redirect_uri),
+        display_name: user.display_name.clone(),
+        login_name: user.username.as_str().to_owned(),
+        scopes: app.scope_lines(scope),
+        offline: app.lifetimes(client).refresh,
+        attempt: visit.attempt().to_string(),
+    };
+    visit.done_with(Stage::Consent, ASKED_TO_CONTINUE);
     Page(StatusCode::OK, page).into_response()
 }
 

@@ -209,6 +209,39 @@ pub(crate) struct Consent {
     pub(crate) attempt: String,
 }
 
+/// One click instead of the whole question: a person let this client in before, exactly so.
+///
+/// Posts what [`Consent`] posts.
+#[derive(Template)]
+#[template(path = "continue.html")]
+pub(crate) struct Continue {
+    pub(crate) service: String,
+    /// Where the form is posted, whatever the decision.
+    pub(crate) action: String,
+    pub(crate) csrf: String,
+    /// The authorization request that is being decided.
+    pub(crate) authorization: String,
+    /// What the website is called: a reviewed name, not one that the client gave itself.
+    pub(crate) name: String,
+    /// The client's name as it calls itself.
+    pub(crate) client_name: String,
+    /// What vouches for the name.
+    pub(crate) verified: Option<String>,
+    /// How the client came to be known, a whole sentence.
+    pub(crate) known_by: String,
+    /// Where the access goes, shown largest: a host in its ASCII form.
+    pub(crate) destination: String,
+    /// The signed-in account.
+    pub(crate) display_name: String,
+    /// The signed-in account's login name.
+    pub(crate) login_name: String,
+    pub(crate) scopes: Vec<ScopeLine>,
+    /// Whether the client stays connected until the person disconnects it.
+    pub(crate) offline: bool,
+    /// The attempt to connect, for people who ask what went wrong.
+    pub(crate) attempt: String,
+}
+
 /// What kind of place the answer goes to: each is trusted for another reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DestinationKind {

@@ -36,6 +36,25 @@ fn consent(shown: &str, hidden: &str, verified: bool) -> Consent {
     }
 }
 
+fn continues(shown: &str, hidden: &str) -> Continue {
+    Continue {
+        service: shown.into(),
+        action: hidden.into(),
+        csrf: hidden.into(),
+        authorization: hidden.into(),
+        name: shown.into(),
+        client_name: shown.into(),
+        verified: Some(shown.into()),
+        known_by: shown.into(),
+        destination: shown.into(),
+        display_name: shown.into(),
+        login_name: shown.into(),
+        scopes: scopes(shown),
+        offline: true,
+        attempt: shown.into(),
+    }
+}
+
 fn login(shown: &str, hidden: &str) -> Login {
     Login {
         service: shown.into(),
@@ -99,6 +118,7 @@ fn every_page(shown: &str, hidden: &str) -> Vec<String> {
     vec![
         html(consent(shown, hidden, true)),
         html(consent(shown, hidden, false)),
+        html(continues(shown, hidden)),
         html(login(shown, hidden)),
         html(account(shown, hidden)),
         html(setup(shown, hidden)),
@@ -153,8 +173,8 @@ fn a_client_name_is_isolated_wherever_it_is_shown() {
         url: "app://callback?a=1&b=2".into(),
         attempt: "K7QD-2M4X".into(),
     };
-    for page in [html(consent(client, "x", false)), html(login(client, "x")), html(account(client, "x")), html(handoff)]
-    {
+    let asking = [html(consent(client, "x", false)), html(continues(client, "x"))];
+    for page in asking.into_iter().chain([html(login(client, "x")), html(account(client, "x")), html(handoff)]) {
         assert!(page.contains("<bdi>\u{5d0} &#38; sons</bdi>"), "{page}");
     }
 }

@@ -108,6 +108,8 @@ macro_rules! words {
 
 /// What is said of a step that can end well in several ways: the page was shown.
 pub const ASKED: &str = "asked";
+/// The short page was shown: this was allowed before.
+pub const ASKED_TO_CONTINUE: &str = "asked to continue";
 /// The person allowed it.
 pub const ALLOWED: &str = "allowed";
 /// What is said of a refresh that came again in time.

@@ -1,10 +1,7 @@
 //! What an administrator says of a client: the part of it that is entered and edited as a whole.
 
-use std::collections::BTreeSet;
-
 use super::client::{Client, Terms};
 use crate::oauth::client::ClientMetadata;
-use crate::oauth::redirect_uri::RedirectUri;
 
 /// All of a client that an administrator may set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +21,11 @@ impl Properties {
         Self { metadata: client.metadata.clone(), description: client.description.clone(), terms: client.terms.clone() }
     }
 
-    /// Whether people approved something else than what the client would be with `new`: where answers go, how it
-    /// proves itself, or how much it may have (R-41, T-25).
+    /// Whether people approved something else than what the client would be with `new`: its name and addresses, where
+    /// answers go, how it proves itself, or how much it may have (R-41, T-25).
     #[must_use]
     pub fn must_be_approved_again(&self, new: &Self) -> bool {
-        let uris = |own: &Self| own.metadata.redirect_uris.iter().map(RedirectUri::as_str).map(str::to_owned).collect();
-        let (before, after): (BTreeSet<String>, BTreeSet<String>) = (uris(self), uris(new));
-        before != after
-            || self.metadata.auth_methods != new.metadata.auth_methods
-            || self.metadata.keys != new.metadata.keys
+        self.metadata.digest() != new.metadata.digest()
             || self.terms.allowed_scope != new.terms.allowed_scope
             || self.terms.first_party != new.terms.first_party
     }

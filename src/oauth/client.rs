@@ -1,7 +1,10 @@
 //! Client metadata (RFC 7591 §2): what a client says of itself, read strictly where it decides something and
 //! leniently where it doesn't.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::error::{ErrorCode, Refusal};
 use super::https_url::{HttpsUrl, MAX_URL};
@@ -157,6 +160,39 @@ impl ClientMetadata {
             software_version: None,
             application_type: None,
         }
+    }
+
+    /// A digest of all that the client says of itself. To whoever approved it, one with another digest is another
+    /// client. The order of lists makes no difference.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let sorted = |mut words: Vec<String>| {
+            words.sort_unstable();
+            words
+        };
+        let uris = sorted(self.redirect_uris.iter().map(|uri| uri.as_str().to_owned()).collect());
+        let methods = sorted(self.auth_methods.iter().map(|method| method.as_str().to_owned()).collect());
+        let (keys, keys_uri) = match &self.keys {
+            Some(ClientKeys::Inline(set)) => (Some(set), None),
+            Some(ClientKeys::Uri(uri)) => (None, Some(uri)),
+            None => (None, None),
+        };
+        let text = serde_json::json!([
+            uris,
+            methods,
+            keys,
+            keys_uri,
+            sorted(self.grant_types.clone()),
+            self.scope.to_string(),
+            self.name,
+            self.uri,
+            self.tos_uri,
+            self.policy_uri,
+            self.software_id,
+            self.software_version,
+            self.application_type,
+        ]);
+        URL_SAFE_NO_PAD.encode(Sha256::digest(text.to_string().as_bytes()))
     }
 
     /// The way of authenticating that the client prefers.

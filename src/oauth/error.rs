@@ -35,6 +35,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// OpenID Connect Core §3.1.2.6: `prompt=none`, and consent is needed.
     ConsentRequired,
+    /// OpenID Connect Core §3.1.2.6: `prompt=none`, and the person would have to do something.
+    InteractionRequired,
     /// OpenID Connect Core §6.1: `request` objects are not read.
     RequestNotSupported,
     /// RFC 6749 §4.1.2.1: too much at once; try again later.
@@ -61,6 +63,7 @@ impl ErrorCode {
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::InteractionRequired => "interaction_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }

@@ -9,7 +9,7 @@ use super::Run;
 use super::discovery::Found;
 use super::exchange::encode;
 use super::identity::Identity;
-use super::person::Expected;
+use super::person::{Asked, Expected};
 use super::replica::{IssRule, StateForm, VerifierForm};
 use super::report::{Stopped, Trace, Why};
 use super::shown::shown_url;
@@ -57,8 +57,10 @@ pub(super) async fn authorize(
             let url = request(found, identity, asks, &verifier, state.as_deref());
             let expected = Expected { client_name: identity.name.as_deref(), redirect_uri: &identity.redirect_uri };
             let arrived = run.person().go(step, &url, &expected).await?;
-            if !arrived.consented {
-                step.note("no consent page came: this approval is remembered");
+            match arrived.asked {
+                Asked::Nothing => step.note("no consent page came: it is a client of the server's own"),
+                Asked::ToContinue => step.note("this approval is remembered: one click was enough"),
+                Asked::Everything => {}
             }
             let code = read(run, found, asks, state.as_deref(), &arrived.url)?;
             step.note(format!("the answer came to {}", shown_url(&arrived.url)));

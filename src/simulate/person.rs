@@ -33,8 +33,17 @@ pub(super) struct Expected<'a> {
 /// Where the browser was sent in the end.
 pub(super) struct Arrived {
     pub(super) url: String,
-    /// Whether the consent page was shown.
-    pub(super) consented: bool,
+    /// What the person was asked.
+    pub(super) asked: Asked,
+}
+
+/// What a person is asked before a client gets its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Nothing,
+    /// One click: it was approved before.
+    ToContinue,
+    Everything,
 }
 
 struct Form {
@@ -49,21 +58,21 @@ impl Person<'_> {
     /// When a page leads nowhere, or says something other than it must.
     pub(super) async fn go(&self, step: &mut Step, url: &str, expected: &Expected<'_>) -> Result<Arrived, Why> {
         let (mut here, mut form) = (parse(url)?, None::<Form>);
-        let (mut signed_in, mut consented) = (false, false);
+        let (mut signed_in, mut asked) = (false, Asked::Nothing);
         for _ in 0..MOST_HOPS {
             ends_no_window(&here)?;
             keeps_secrets(&here)?;
             let came = self.load(step, &here, form.take()).await?;
             if let Some(target) = redirect(&here, &came)? {
                 if leads_to(&target, expected.redirect_uri) {
-                    return Ok(Arrived { url: target, consented });
+                    return Ok(Arrived { url: target, asked });
                 }
                 here = within(&here, &target, expected.redirect_uri)?;
                 continue;
             }
             let page = Html::parse_document(&came.text);
             if let Some(url) = handoff(&page, expected.redirect_uri) {
-                return Ok(Arrived { url, consented });
+                return Ok(Arrived { url, asked });
             }
             let next = if let Some(own) = form_with(&page, "input[type=password]") {
                 if signed_in {
@@ -73,7 +82,8 @@ impl Person<'_> {
                 self.filled_in(own)
             } else if let Some(own) = form_with(&page, "button[name=decision]") {
                 judge_consent(&page, expected)?;
-                consented = true;
+                let short = !select(&page, "form.continue").is_empty();
+                asked = if short { Asked::ToContinue } else { Asked::Everything };
                 self.decided(own)
             } else {
                 return Err(Why(dead_end(&page, &came)));

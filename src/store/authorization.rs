@@ -23,6 +23,8 @@ pub struct Approval<'a> {
     pub grant: &'a Grant,
     /// The credential with which whoever approves it has signed in.
     pub credential: Credential,
+    /// What the client says of itself (`ClientMetadata::digest`).
+    pub client_digest: &'a str,
     /// Digest of the code.
     pub code_hash: SecretHash,
     /// When the code dies.
@@ -102,6 +104,7 @@ struct ConsentRow {
     redirect_uri: String,
     scope: String,
     offline: bool,
+    client_digest: Option<String>,
 }
 
 impl Store {
@@ -183,7 +186,7 @@ impl Store {
     ) -> Result<Vec<Consent>, StoreError> {
         let rows: Vec<ConsentRow> = read!(
             self,
-            sql("select c.redirect_uri, c.scope, c.offline from consent c
+            sql("select c.redirect_uri, c.scope, c.offline, c.client_digest from consent c
              join user_account u on u.id = c.user_id and u.credential = c.credential
              where c.user_id = $1 and c.client_id = $2 and c.resource = $3 order by c.granted_at desc")
             .bind(user)
@@ -194,7 +197,8 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let scope = Scope::try_from(row.scope).map_err(|error| StoreError::corrupt("consent", error))?;
-                Ok(Consent { redirect_uri: row.redirect_uri, scope, offline: row.offline })
+                let ConsentRow { redirect_uri, offline, client_digest, .. } = row;
+                Ok(Consent { redirect_uri, scope, offline, client_digest })
             })
             .collect()
     }
@@ -208,7 +212,7 @@ impl Store {
     pub async fn approve_authorization(&self, approval: &Approval<'_>) -> Result<Decided, StoreError> {
         let Approval { credential, code_expires_at, now, .. } = *approval;
         let (authorization, grant) = (approval.authorization.clone(), approval.grant.clone());
-        let code_hash = approval.code_hash.clone();
+        let (code_hash, client_digest) = (approval.code_hash.clone(), approval.client_digest.to_owned());
         transact!(self, |tx| {
             let done = sqlx::query(
                 "update authorization_request set decision = 'approved', user_id = $2
@@ -246,10 +250,11 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             sqlx::query(
-                "insert into consent (user_id, client_id, redirect_uri, resource, scope, offline, granted_at, credential)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8)
+                "insert into consent (user_id, client_id, redirect_uri, resource, scope, offline, granted_at, credential,
+                     client_digest)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                  on conflict (user_id, client_id, redirect_uri, resource)
-                 do update set scope = $5, offline = $6, granted_at = $7, credential = $8",
+                 do update set scope = $5, offline = $6, granted_at = $7, credential = $8, client_digest = $9",
             )
             .bind(&grant.user_id)
             .bind(&grant.client_id)
@@ -259,6 +264,7 @@ impl Store {
             .bind(authorization.request.offline)
             .bind(now)
             .bind(credential)
+            .bind(client_digest)
             .execute(&mut *tx)
             .await?;
             sqlx::query("update client set first_used_at = $2 where id = $1 and first_used_at is null")

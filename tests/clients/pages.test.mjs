@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { InvalidGrantError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
-import { ALLOW, DENY, openBrowser, PASSWORD, Person, submit, SWITCH } from './lib/browser.mjs';
+import { ALLOW, CONTINUE, DENY, openBrowser, PASSWORD, Person, submit, SWITCH } from './lib/browser.mjs';
 import { certificate, listenForCallback } from './lib/callback.mjs';
 import { connector } from './lib/connector.mjs';
 import { until } from './lib/process.mjs';
@@ -133,6 +133,36 @@ describe(`The pages on ${deployment}`, () => {
       const answer = await hosted[url].during(() => alice.visit(attempt.url));
       assert.equal(answer.host, new URL(url).host);
       await works(attempt, answer);
+    });
+  }
+
+  for (const javaScriptEnabled of [true, false]) {
+    test(`What was allowed before takes one click and no less, ${javaScriptEnabled ? 'with' : 'without'} JavaScript`, async () => {
+      await alice.close();
+      alice = await Person.at(browser, { issuer: server.issuer, ...ALICE, javaScriptEnabled });
+      const connection = await connector(server, HOSTED.ChatGPT, { clientName: `ChatGPT ${javaScriptEnabled}` });
+      const first = await connection.attempt();
+      await works(first, await hosted[HOSTED.ChatGPT].during(() => alice.visit(first.url)));
+
+      const second = await connection.attempt();
+      const page = await alice.context.newPage();
+      await page.goto(second.url);
+      assert.ok(alice.isOurs(page.url()), 'nothing goes out before the click');
+      const label = await page.locator(CONTINUE).innerText();
+      assert.match(label, /^Continue to ChatGPT as alice$/);
+      assert.ok((await page.locator('h1').innerText()).includes('chatgpt.com'));
+      const answer = await hosted[HOSTED.ChatGPT].during(() => submit(page, () => page.click(CONTINUE)));
+      await works(second, answer);
+
+      const third = await connection.attempt();
+      await page.goto(third.url);
+      const refused = await hosted[HOSTED.ChatGPT].during(() => submit(page, () => page.click(DENY)));
+      assert.equal(refused.get('error'), 'access_denied');
+
+      const fourth = await connection.attempt();
+      await page.goto(fourth.url);
+      await submit(page, () => page.click(SWITCH));
+      assert.equal(await page.locator(PASSWORD).count(), 1, 'another account can take over');
     });
   }
 

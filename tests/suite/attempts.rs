@@ -153,6 +153,32 @@ on_both_databases! {
         assert!(kept.iter().all(|own| !own.contains("51.100")), "no address is kept beside a token: {kept:?}");
     }
 
+    /// A connection by a remembered approval is told as such, and so is one that needed no click.
+    async fn a_story_tells_what_was_asked(database) {
+        let server = TestServer::start(database).await;
+        let admin = crate::admin::Admin::of(&server).await;
+        let vendors = admin.typed(&server, "https://claude.ai/api/mcp/auth_callback", "none", json!({})).await;
+        let own = admin.typed(&server, "https://own.example/cb", "none", json!({ "first_party": true })).await;
+        let mut browser = Browser::new(&server);
+        for (client, words) in [
+            (&vendors, "Consent page shown"),
+            (&vendors, "Asked to continue: it was allowed before"),
+            (&own, "a client of the server's own"),
+        ] {
+            let callback = client.authorize(&mut browser, &[]).await;
+            let tokens = client.redeem(&callback.one("code")).await.tokens();
+            let id = of_token(&tokens.claims());
+            let story = story_when(&server, &id, |story| has(story, Stage::Redeem, Outcome::Ok)).await;
+            assert!(story.text().contains(words) && story.text().contains("Access allowed"), "{}", story.text());
+        }
+        let page = browser.open(&vendors.authorize_url(&[])).await.page();
+        let told = browser.submit(&page, &[("decision", "deny")]).await.callback();
+        let description = told.one("error_description");
+        let id = description.split("attempt ").nth(1).unwrap().trim_end_matches(')');
+        let story = story_when(&server, id, |story| has(story, Stage::Consent, Outcome::Refused)).await;
+        assert_eq!(story.findings[0].rule, "denied", "{}", story.text());
+    }
+
     /// The note of the ids: what every error shows finds the very steps that led to it.
     async fn every_error_shows_the_id_that_finds_it(database) {
         let server = TestServer::start(database).await;

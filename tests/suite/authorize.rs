@@ -448,12 +448,16 @@ on_both_databases! {
         let mut browser = Browser::new(&server);
         client.authorize(&mut browser, &[]).await.one("code");
         server.advance(10).await;
-        // Approved before, by this vendor's callback: nothing is asked, also not with prompt=none.
-        browser.open(&client.authorize_url(&[])).await.callback().one("code");
-        browser.open(&client.authorize_url(&[("prompt", "none")])).await.callback().one("code");
-        browser.open(&client.authorize_url(&[("prompt", "create")])).await.callback().one("code");
+        // Approved before, by this vendor's callback: one click, and with prompt=none there is none to be had.
+        for prompt in ["", "create"] {
+            let page = browser.open(&client.authorize_url(&[("prompt", prompt)])).await.page();
+            assert!(page.asks_to_continue(), "{prompt}: {}", page.text());
+            browser.submit(&page, &[("decision", "approve")]).await.callback().one("code");
+        }
+        let landing = browser.open(&client.authorize_url(&[("prompt", "none")])).await;
+        assert_refused(&server, landing, "interaction_required", Some("st/a+te=1"));
         let page = browser.open(&client.authorize_url(&[("prompt", "consent")])).await.page();
-        assert!(page.body.contains("value=\"approve\""));
+        assert!(page.asks());
         browser.submit(&page, &[("decision", "approve")]).await.callback().one("code");
         for prompt in ["login", "select_account", "login consent"] {
             let page = browser.open(&client.authorize_url(&[("prompt", prompt)])).await.page();
@@ -462,16 +466,12 @@ on_both_databases! {
             let id = page.fields("password").1["authorization"].clone();
             let again = browser.open(&format!("/authorize?authorization={id}")).await.page();
             assert!(again.body.contains("name=\"password\""), "{prompt}");
-            match browser.sign_in(&again).await {
-                Landing::Page(page) => {
-                    assert_eq!(prompt, "login consent");
-                    browser.submit(&page, &[("decision", "approve")]).await.callback().one("code");
-                }
-                Landing::Callback(callback) => {
-                    assert_ne!(prompt, "login consent");
-                    callback.one("code");
-                }
-            }
+            // Neither does going to the next page.
+            let around = browser.open(&format!("/consent?authorization={id}")).await.page();
+            assert!(around.body.contains("name=\"password\""), "{prompt}");
+            let page = browser.sign_in(&again).await.page();
+            assert_eq!((page.asks(), page.asks_to_continue()), (prompt == "login consent", prompt != "login consent"));
+            browser.submit(&page, &[("decision", "approve")]).await.callback().one("code");
             server.advance(10).await;
         }
     }

@@ -272,7 +272,8 @@ pub async fn approve(
     code: &str,
 ) -> Decided {
     let (code_hash, code_expires_at) = (hash(code), Timestamp(CODE_DIES));
-    let approval = Approval { authorization, grant, credential, code_hash, code_expires_at, now: at(0) };
+    let client_digest = "digest";
+    let approval = Approval { authorization, grant, credential, client_digest, code_hash, code_expires_at, now: at(0) };
     store.approve_authorization(&approval).await.unwrap()
 }
 

@@ -111,6 +111,16 @@ impl Page {
         (form.value().attr("action").unwrap_or_default().to_owned(), fields.collect())
     }
 
+    /// Whether this is the whole consent page.
+    pub fn asks(&self) -> bool {
+        self.body.contains("value=\"approve\"") && !self.asks_to_continue()
+    }
+
+    /// Whether this is the short page, for what was allowed before.
+    pub fn asks_to_continue(&self) -> bool {
+        self.body.contains("class=\"continue\"")
+    }
+
     /// The page's text without markup.
     pub fn text(&self) -> String {
         let html = Html::parse_document(&self.body);
@@ -218,7 +228,7 @@ impl Browser {
         self.sign_in_as(page, USER, PASSWORD).await
     }
 
-    /// Opens an authorization address and says yes to everything: sign-in if asked, consent if asked.
+    /// Opens an authorization address and says yes to everything: sign-in if asked, consent if asked, whole or short.
     pub async fn allow(&mut self, url: &str) -> Callback {
         let mut landing = self.open(url).await;
         for _ in 0..3 {

@@ -29,7 +29,23 @@ async fn client(server: &TestServer, name: &str, redirect_uris: &[&str]) -> Conn
 }
 
 fn asks(page: &Page) -> bool {
-    page.body.contains("value=\"approve\"")
+    page.asks()
+}
+
+/// Whether a request leads to the short page; anything else than a page of ours is a failure.
+async fn is_remembered(client: &Connector, browser: &mut Browser, changes: &[(&str, &str)]) -> bool {
+    let page = browser.open(&client.authorize_url(changes)).await.page();
+    assert_ne!(page.asks(), page.asks_to_continue(), "{}", page.text());
+    page.asks_to_continue()
+}
+
+/// Replaces the registration of a client.
+async fn reregister(client: &Connector, body: &Value) -> StatusCode {
+    let request = http()
+        .put(client.registration["registration_client_uri"].as_str().unwrap())
+        .bearer_auth(client.registration["registration_access_token"].as_str().unwrap())
+        .header("content-type", "application/json");
+    answer(request.body(body.to_string())).await.status
 }
 
 /// The consent page of a request, in a browser that signs in if it must.
@@ -239,7 +255,9 @@ on_both_databases! {
         let ask = [("scope", "docs:read docs:search"), ("redirect_uri", VENDOR)];
         let page = consent_page(&vendor, &mut browser, &ask).await;
         browser.submit(&page, &[("decision", "approve")]).await.callback().one("code");
-        let remembered = browser.open(&vendor.authorize_url(&ask)).await.callback();
+        let short = browser.open(&vendor.authorize_url(&ask)).await.page();
+        assert!(short.asks_to_continue(), "{}", short.text());
+        let remembered = browser.submit(&short, &[("decision", "approve")]).await.callback();
         assert_eq!(vendor.redeem(&remembered.one("code")).await.tokens().scope, "docs:read docs:search");
         for other in [
             vec![("scope", "docs:read docs:search account:read"), ("redirect_uri", VENDOR)],
@@ -259,7 +277,7 @@ on_both_databases! {
         // A no is not remembered, and takes nothing back.
         let page = browser.open(&vendor.authorize_url(&[("prompt", "consent"), ask[0], ask[1]])).await.page();
         assert_eq!(browser.submit(&page, &[("decision", "deny")]).await.callback().one("error"), "access_denied");
-        browser.open(&vendor.authorize_url(&ask)).await.callback().one("code");
+        assert!(is_remembered(&vendor, &mut browser, &ask).await);
         // Everybody else is asked about each time.
         for uri in [CALLBACK, "http://localhost:9/callback", "cursor://anysphere.cursor-mcp/oauth/callback",
             "https://client.example/cb", "https://chatgpt.com/connector/oauth/abc/def", "https://chatgpt.com.evil.example/connector/oauth/a"]
@@ -268,6 +286,260 @@ on_both_databases! {
             for _ in 0..2 {
                 let page = browser.open(&other.authorize_url(&[])).await.page();
                 assert!(asks(&page), "{uri}");
+                browser.submit(&page, &[("decision", "approve")]).await;
+            }
+        }
+    }
+
+    /// A-20, B-15: whatever a strange page sends the browser here with, and however it gets there, no code goes out
+    /// without a click on a page of ours, though the person is signed in and has allowed the very same before.
+    async fn no_code_is_sent_without_a_click_on_a_strange_visit(database) {
+        let server = TestServer::start(database).await;
+        let vendor = client(&server, "ChatGPT", &[VENDOR, VENDOR_TOO]).await;
+        // By registering alike, a stranger gets the same client.
+        let stranger = client(&server, "ChatGPT", &[VENDOR, VENDOR_TOO]).await;
+        assert_eq!(vendor.client_id, stranger.client_id);
+        let mut browser = Browser::new(&server);
+        let ask = [("scope", "docs:read docs:search offline_access"), ("redirect_uri", VENDOR)];
+        vendor.authorize(&mut browser, &ask).await.one("code");
+        let foreign = crate::connector::challenge("a verifier that only the stranger knows, and long enough");
+        let wide = "docs:read docs:search offline_access";
+        for changes in [
+            vec![("code_challenge", foreign.as_str()), ("state", "the-strangers-own")],
+            vec![("code_challenge", &foreign), ("state", "")],
+            vec![("code_challenge", &foreign), ("scope", "docs:search docs:read")],
+            vec![("code_challenge", &foreign), ("scope", "")],
+            vec![("code_challenge", &foreign), ("scope", wide)],
+            vec![("code_challenge", &foreign), ("prompt", "create")],
+            vec![("code_challenge", &foreign), ("login_hint", USER)],
+            vec![("code_challenge", &foreign), ("resource", "")],
+            vec![("code_challenge", &foreign), ("redirect_uri", VENDOR_TOO)],
+        ] {
+            let changes: Vec<_> = ask.into_iter().filter(|(name, _)| !changes.iter().any(|(own, _)| own == name)).chain(changes.clone()).collect();
+            let url = stranger.authorize_url(&changes);
+            let (address, query) = url.split_once('?').unwrap();
+            browser.headers = vec![("sec-fetch-site", "cross-site".to_owned()), ("referer", "https://evil.example/".to_owned())];
+            let by_get = browser.open(&url).await.page();
+            let fields: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            let by_post = browser.send(Method::POST, address, Some(&fields)).await;
+            let by_post = browser.follow(by_post).await.page();
+            for page in [by_get, by_post] {
+                assert_eq!((page.status, page.asks() ^ page.asks_to_continue()), (StatusCode::OK, true), "{changes:?}: {}", page.text());
+                assert!(!page.body.contains("pcc_") && !page.body.contains("http-equiv"), "{changes:?}");
+                // The answers that a strange page could make up itself decide nothing.
+                let id = page.fields("csrf").1["authorization"].clone();
+                for path in [
+                    format!("/consent?authorization={id}&decision=approve"),
+                    format!("/consent?authorization={id}&decision=approve&csrf=x"),
+                    format!("/authorize?authorization={id}&decision=approve"),
+                ] {
+                    let again = browser.open(&path).await.page();
+                    assert!(again.asks() || again.asks_to_continue(), "{path}");
+                }
+                let forged = pairs(&[("authorization", &id), ("decision", "approve")]);
+                let page = browser.send(Method::POST, "/consent", Some(&forged)).await;
+                assert_eq!(page.status, StatusCode::FORBIDDEN);
+            }
+        }
+        // Without a page nobody can click.
+        for (prompt, error) in [("none", "interaction_required"), ("none", "consent_required")] {
+            let scope = if error == "consent_required" { "docs:read" } else { wide };
+            let url = stranger.authorize_url(&[("prompt", prompt), ("scope", scope), ("redirect_uri", VENDOR)]);
+            let told = browser.open(&url).await.callback();
+            assert_eq!((told.one("error").as_str(), told.all("code").len()), (error, 0));
+            assert_eq!((told.one("state"), told.one("iss")), ("st/a+te=1".to_owned(), server.origin.clone()));
+        }
+    }
+
+    /// A-18, A-20, R-40: the short page says where the answer goes, who vouches for it, and as whom; it can be left in
+    /// three ways.
+    async fn the_short_page_names_website_and_account_and_has_a_way_out(database) {
+        let server = TestServer::with(database, &[("PORTCULLIS__NAME", "Library")]).await;
+        server.add_user("grace", PASSWORD, Role::User).await;
+        let vendor = client(&server, "My own name", &[VENDOR]).await;
+        let mut browser = Browser::new(&server);
+        vendor.authorize(&mut browser, &[]).await.one("code");
+        let open = async |browser: &mut Browser| {
+            let page = browser.open(&vendor.authorize_url(&[])).await.page();
+            assert!(page.asks_to_continue(), "{}", page.text());
+            page
+        };
+        let page = open(&mut browser).await;
+        assert_page_headers(&page);
+        let text = page.text();
+        for words in ["Continue to ChatGPT", "chatgpt.com", "Verified: ChatGPT (OpenAI)", "ada the tester", "Not you?",
+            "Search the documents", "My own name", "It registered itself just now.", "Library", "Cancel", "Attempt"]
+        {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(text.contains("Continue to ChatGPT as ada the tester"), "the button says it all: {text}");
+        let cancelled = browser.submit(&page, &[("decision", "deny")]).await.callback();
+        assert_eq!((cancelled.one("error").as_str(), cancelled.all("code").len()), ("access_denied", 0));
+        // That took nothing back, and neither does a form without a decision.
+        let page = open(&mut browser).await;
+        let nothing = browser.submit(&page, &[("csrf", &page.fields("csrf").1["csrf"])]).await.callback();
+        assert_eq!(nothing.one("error"), "access_denied");
+        let page = open(&mut browser).await;
+        let login = browser.submit(&page, &[("decision", "switch")]).await.page();
+        let theirs = browser.sign_in_as(&login, "grace", PASSWORD).await.page();
+        assert!(theirs.asks() && theirs.text().contains("grace the tester"), "she allowed nothing yet");
+        // A double click is one click.
+        let mut again = Browser::new(&server);
+        vendor.authorize(&mut again, &[]).await.one("code");
+        let page = open(&mut again).await;
+        let first = again.submit(&page, &[("decision", "approve")]).await.callback();
+        let second = again.submit(&page, &[("decision", "approve")]).await.callback();
+        assert_eq!(first.one("code"), second.one("code"));
+        vendor.redeem(&first.one("code")).await.tokens();
+    }
+
+    /// R-41, B-15: the whole page comes again when anything is not as it was: callback, scope, staying connected, the
+    /// resource, the client's own words, or the account's password; and for approvals from before words were kept.
+    async fn the_whole_page_comes_again_when_anything_changed(database) {
+        let server = TestServer::start(database).await;
+        let (mut number, ask) = (0, [("scope", "docs:read"), ("redirect_uri", VENDOR)]);
+        let mut fresh = async |server: &TestServer| {
+            number += 1;
+            let client = client(server, &format!("ChatGPT {number}"), &[VENDOR, VENDOR_TOO]).await;
+            let mut browser = Browser::new(server);
+            client.authorize(&mut browser, &ask).await.one("code");
+            assert!(is_remembered(&client, &mut browser, &ask).await);
+            (client, browser)
+        };
+        let (own, mut browser) = fresh(&server).await;
+        for changes in [
+            [("scope", "docs:read"), ("redirect_uri", VENDOR_TOO)],
+            [("scope", "docs:read docs:search"), ("redirect_uri", VENDOR)],
+            [("scope", "docs:search"), ("redirect_uri", VENDOR)],
+            [("scope", "docs:read offline_access"), ("redirect_uri", VENDOR)],
+        ] {
+            assert!(!is_remembered(&own, &mut browser, &changes).await, "{changes:?}");
+        }
+        assert!(is_remembered(&own, &mut browser, &ask).await);
+        // What a client says of itself; each by a client that was approved a moment ago.
+        let words = |name: &str, value: Value| {
+            let mut body = json!({ "client_name": "Same", "redirect_uris": [VENDOR, VENDOR_TOO], "token_endpoint_auth_method": "none" });
+            body[name] = value;
+            body
+        };
+        for body in [
+            words("client_name", json!("Another name")),
+            words("redirect_uris", json!([VENDOR, "https://evil.example/cb"])),
+            words("redirect_uris", json!([VENDOR])),
+            words("client_uri", json!("https://evil.example/")),
+            words("tos_uri", json!("https://evil.example/")),
+            words("policy_uri", json!("https://evil.example/")),
+            words("software_id", json!("another")),
+            words("software_version", json!("2")),
+            words("token_endpoint_auth_method", json!("client_secret_post")),
+            words("grant_types", json!(["authorization_code"])),
+        ] {
+            let (own, mut browser) = fresh(&server).await;
+            // The row itself is changed too, past all care that forgets approvals.
+            let sql = format!("select client_digest from consent where client_id = '{}'", own.client_id);
+            let digest = raw(&server, &sql).await;
+            assert_eq!(reregister(&own, &body).await, StatusCode::OK, "{body}");
+            assert!(raw(&server, &sql).await.is_empty());
+            let id = server.user_id(USER).await;
+            let old = format!(
+                "insert into consent (user_id, client_id, redirect_uri, resource, scope, offline, granted_at, client_digest)
+                 values ('{id}', '{}', '{VENDOR}', '{}', 'docs:read', false, 1, '{}')",
+                own.client_id, server.mcp(), digest[0][0],
+            );
+            raw(&server, &old).await;
+            assert!(!is_remembered(&own, &mut browser, &ask).await, "{body}");
+        }
+        // An approval of an older build.
+        let (own, mut browser) = fresh(&server).await;
+        raw(&server, &format!("update consent set client_digest = null where client_id = '{}'", own.client_id)).await;
+        assert!(!is_remembered(&own, &mut browser, &ask).await);
+        own.authorize(&mut browser, &ask).await.one("code");
+        assert!(is_remembered(&own, &mut browser, &ask).await, "asked once, not for ever");
+        // Another password: the whole of it again.
+        let hash = portcullis::crypto::password::Passwords::new(64, 1, 1).unwrap().hash(PASSWORD.to_owned()).await.unwrap();
+        server.app.store().set_password(&server.user_id(USER).await, &hash, server.now()).await.unwrap();
+        let login = browser.open(&own.authorize_url(&ask)).await.page();
+        assert!(browser.sign_in(&login).await.page().asks());
+        // Another resource.
+        let (own, mut browser) = fresh(&server).await;
+        let server = server.restart(&[("PORTCULLIS__PATHS__MCP", "/other")]).await;
+        browser.turn_to(&server);
+        let moved = own.authorize_url(&[ask[0], ask[1], ("resource", &server.url("/other"))]);
+        let page = browser.open(&moved.replace(&own_origin(&moved), &server.address)).await;
+        assert!(page.page().asks());
+    }
+
+    /// B-15: a short page is good for what it showed. Whatever changes before the click brings the whole page.
+    async fn a_short_page_that_is_out_of_date_is_shown_whole(database) {
+        let server = TestServer::start(database).await;
+        let mut number = 0;
+        for change in ["client", "memory", "disconnected", "off"] {
+            number += 1;
+            // The newest connection is the first on the account page.
+            server.advance(1).await;
+            let own = client(&server, &format!("ChatGPT {number}"), &[VENDOR]).await;
+            let mut browser = Browser::new(&server);
+            let callback = own.authorize(&mut browser, &[]).await;
+            own.redeem(&callback.one("code")).await.tokens();
+            let short = browser.open(&own.authorize_url(&[])).await.page();
+            assert!(short.asks_to_continue());
+            let mut replica = None;
+            match change {
+                "client" => {
+                    let body = json!({ "client_name": "Another", "redirect_uris": [VENDOR], "token_endpoint_auth_method": "none" });
+                    assert_eq!(reregister(&own, &body).await, StatusCode::OK);
+                }
+                "memory" => drop(raw(&server, "update consent set client_digest = 'another'").await),
+                "disconnected" => {
+                    let account = browser.open("/account").await.page();
+                    browser.submit_to(&account, "/revoke").await.page();
+                }
+                _ => replica = Some(server.replica(&[("PORTCULLIS__CONSENT__REMEMBER", "false")]).await),
+            }
+            if let Some(replica) = &replica {
+                browser.turn_to(replica);
+            }
+            let (action, mut fields) = short.fields("csrf");
+            fields.insert("decision".to_owned(), "approve".to_owned());
+            let answer = browser.send(Method::POST, &action, Some(&fields)).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{change}");
+            let again = browser.send(Method::GET, answer.headers["location"].to_str().unwrap(), None).await;
+            let again = browser.send(Method::GET, again.headers["location"].to_str().unwrap(), None).await;
+            assert!(again.asks(), "{change}: {}", again.text());
+        }
+        // The other way round nothing is lost: who read the whole page may press its button.
+        let own = client(&server, "ChatGPT twice", &[VENDOR]).await;
+        let mut browser = Browser::new(&server);
+        let whole = consent_page(&own, &mut browser, &[]).await;
+        own.authorize(&mut browser, &[]).await.one("code");
+        browser.submit(&whole, &[("decision", "approve")]).await.callback().one("code");
+    }
+
+    /// A-20: only the operator's own client passes without a click, and only to its website.
+    async fn only_a_first_party_client_passes_without_a_click(database) {
+        let server = TestServer::start(database).await;
+        let admin = crate::admin::Admin::of(&server).await;
+        let own = admin.typed(&server, "https://own.example/cb", "none", json!({ "first_party": true })).await;
+        let vendors = admin.typed(&server, VENDOR, "none", json!({})).await;
+        let mut browser = Browser::new(&server);
+        let login = browser.open("/login").await.page();
+        browser.sign_in(&login).await;
+        browser.open(&own.authorize_url(&[])).await.callback().one("code");
+        browser.open(&own.authorize_url(&[("prompt", "none")])).await.callback().one("code");
+        assert!(browser.open(&own.authorize_url(&[("prompt", "consent")])).await.page().asks());
+        vendors.authorize(&mut browser, &[]).await.one("code");
+        assert!(is_remembered(&vendors, &mut browser, &[]).await);
+        let path = format!("/clients/{}", vendors.client_id);
+        assert_eq!(admin.patch(&path, &json!({ "first_party": true })).await.status, 200);
+        browser.open(&vendors.authorize_url(&[])).await.callback().one("code");
+        assert_eq!(admin.patch(&path, &json!({ "first_party": false })).await.status, 200);
+        // What it got without a question is no approval of the person's.
+        assert!(browser.open(&vendors.authorize_url(&[])).await.page().asks());
+        for uri in ["http://127.0.0.1:9/callback", "cursor://anysphere.cursor-mcp/oauth/callback"] {
+            let local = admin.typed(&server, uri, "none", json!({ "first_party": true })).await;
+            for _ in 0..2 {
+                let page = browser.open(&local.authorize_url(&[])).await.page();
+                assert!(page.asks(), "{uri}");
                 browser.submit(&page, &[("decision", "approve")]).await;
             }
         }
@@ -289,7 +561,7 @@ on_both_databases! {
         let mut browser = Browser::new(&server);
         let callback = vendor.authorize(&mut browser, &[]).await;
         let tokens = vendor.redeem(&callback.one("code")).await.tokens();
-        browser.open(&vendor.authorize_url(&[])).await.callback().one("code");
+        assert!(is_remembered(&vendor, &mut browser, &[]).await);
         let account = browser.open("/account").await.page();
         let connection = account.body.split("/account/connections/").nth(1).unwrap().split('/').next().unwrap();
         let csrf = account.fields("csrf").1;
@@ -300,13 +572,9 @@ on_both_databases! {
         assert!(!vendor.is_let_in(&tokens.access).await);
         assert!(asks(&browser.open(&vendor.authorize_url(&[])).await.page()));
         vendor.authorize(&mut browser, &[]).await.one("code");
-        browser.open(&vendor.authorize_url(&[])).await.callback().one("code");
+        assert!(is_remembered(&vendor, &mut browser, &[]).await);
         let change = json!({"redirect_uris": [VENDOR, "https://evil.example/cb"], "token_endpoint_auth_method": "none"});
-        let request = http()
-            .put(vendor.registration["registration_client_uri"].as_str().unwrap())
-            .bearer_auth(vendor.registration["registration_access_token"].as_str().unwrap())
-            .header("content-type", "application/json");
-        assert_eq!(answer(request.body(change.to_string())).await.status, StatusCode::OK);
+        assert_eq!(reregister(&vendor, &change).await, StatusCode::OK);
         assert!(asks(&browser.open(&vendor.authorize_url(&[])).await.page()));
     }
 
@@ -317,11 +585,7 @@ on_both_databases! {
         let mut browser = Browser::new(&server);
         let page = consent_page(&client, &mut browser, &[]).await;
         let change = json!({"redirect_uris": ["https://kept.example/cb"], "token_endpoint_auth_method": "none"});
-        let request = http()
-            .put(client.registration["registration_client_uri"].as_str().unwrap())
-            .bearer_auth(client.registration["registration_access_token"].as_str().unwrap())
-            .header("content-type", "application/json");
-        assert_eq!(answer(request.body(change.to_string())).await.status, StatusCode::OK);
+        assert_eq!(reregister(&client, &change).await, StatusCode::OK);
         let after = browser.submit(&page, &[("decision", "approve")]).await.page();
         assert_eq!(after.status, StatusCode::BAD_REQUEST);
         assert!(after.text().contains("callback address does not match"), "{}", after.text());
@@ -650,6 +914,15 @@ async fn refuse_forged(browser: &mut Browser, forms: &[Forged<'_>]) {
         let status = request.body(body).send().await.unwrap().status();
         assert_eq!(status, StatusCode::BAD_REQUEST, "{action}");
     }
+}
+
+/// Runs SQL past the server.
+async fn raw(server: &TestServer, sql: &str) -> Vec<Vec<String>> {
+    crate::bed::raw(&server.database.url, &[sql]).await.unwrap()
+}
+
+fn own_origin(url: &str) -> String {
+    url::Url::parse(url).unwrap().origin().ascii_serialization()
 }
 
 fn origin_of(browser: &Browser) -> String {

@@ -216,12 +216,14 @@ on_both_databases! {
         let mut browser = Browser::new(&server);
         client.authorize(&mut browser, &[]).await;
         let remembered = async |browser: &mut Browser| {
-            matches!(browser.open(&client.authorize_url(&[])).await, Landing::Callback(_))
+            browser.open(&client.authorize_url(&[])).await.page().asks_to_continue()
         };
         assert!(remembered(&mut browser).await);
         assert_eq!(admin.patch(&path, &json!({ "description": "For the team", "access_ttl": "5m" })).await.status, 200);
         assert!(remembered(&mut browser).await);
         for change in [
+            json!({ "name": "Renamed" }),
+            json!({ "client_uri": "https://example.com/" }),
             json!({ "redirect_uris": [CHATGPT, CLAUDE] }),
             json!({ "auth_methods": ["client_secret_post"] }),
             json!({ "allowed_scopes": ["account:read", "docs:read", "docs:search"] }),

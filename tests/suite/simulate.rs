@@ -88,6 +88,15 @@ on_both_databases! {
         }
     }
 
+    /// connecting again for what was allowed before is one click, which the person takes.
+    async fn connecting_again_takes_one_click(database) {
+        let server = TestServer::start(database).await;
+        let report = passed(play("chatgpt", &server.mcp()).await);
+        let clicked = |name: &str| step(&report, name).notes.iter().any(|note| note.contains("one click"));
+        let again = "Connect after Disconnect, without scope";
+        assert_eq!((clicked("Sign-in and consent"), clicked(again)), (false, true), "{}", report.to_text(false));
+    }
+
     /// with an id and a secret typed in, as with an id alone.
     async fn a_typed_identity_connects(database) {
         for (client, method, callback) in [

@@ -373,6 +373,7 @@ on_both_databases! {
                 authorization: &authorization,
                 grant: &grant,
                 credential: Credential::default(),
+                client_digest: "digest",
                 code_hash: hash(id),
                 code_expires_at: at(now + 60),
                 now: at(now),
@@ -415,6 +416,7 @@ on_both_databases! {
             authorization: &second,
             grant: &grant,
             credential: Credential::default(),
+            client_digest: "digest",
             code_hash: hash("the code"),
             code_expires_at: Timestamp(CODE_DIES),
             now: at(5),
@@ -443,14 +445,17 @@ on_both_databases! {
                 authorization: &asked,
                 grant: &grant,
                 credential: Credential::default(),
+                client_digest: "digest",
                 code_hash: hash(&n.to_string()),
                 code_expires_at: at(now + 60),
                 now: at(now),
             };
             assert_eq!(bed.store.approve_authorization(&approval).await.unwrap(), Decided::Now);
         }
-        let newest = Consent { redirect_uri: REDIRECT.into(), scope: scope("a"), offline: false };
-        let older = Consent { redirect_uri: "https://client.example/other".into(), scope: scope("a b"), offline: true };
+        let client_digest = Some("digest".to_owned());
+        let newest = Consent { redirect_uri: REDIRECT.into(), scope: scope("a"), offline: false, client_digest };
+        let other = "https://client.example/other".to_owned();
+        let older = Consent { redirect_uri: other, scope: scope("a b"), offline: true, ..newest.clone() };
         assert_eq!(bed.store.consents(&ada, &client, &resource()).await.unwrap(), [newest, older]);
         assert!(bed.store.consents(&zoe, &client, &resource()).await.unwrap().is_empty());
         assert!(bed.store.consents(&ada, &ClientId::new("pc_x"), &resource()).await.unwrap().is_empty());
@@ -828,6 +833,7 @@ on_both_databases! {
             authorization: &asked,
             grant: &grant,
             credential: Credential::default(),
+            client_digest: "digest",
             code_hash: hash("c"),
             code_expires_at: at(60),
             now: at(0),

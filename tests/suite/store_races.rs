@@ -213,6 +213,7 @@ on_both_databases! {
                         authorization: &asked,
                         grant: &grant,
                         credential: Credential::default(),
+                        client_digest: "digest",
                         code_hash: hash(&n.to_string()),
                         code_expires_at: Timestamp(CODE_DIES),
                         now: at(0),

@@ -23,7 +23,7 @@ use crate::http::body;
 use crate::http::respond::{Failure, PageRejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
-use crate::model::authorization::{Authorization, Offered, Step, Visitor};
+use crate::model::authorization::{Authorization, Step};
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
 use crate::oauth::authorize::{AuthorizationRequest, AuthorizationRules};
@@ -139,18 +139,7 @@ async fn dispatch(
     };
     still_stands(app, &client, &authorization)?;
     let visitor = signed_in(app, headers, now).await?;
-    let consents = match &visitor {
-        Some(own) => app.store.consents(&own.session.user.id, &client.id, &authorization.request.resource).await?,
-        None => Vec::new(),
-    };
-    let next = authorization.next(
-        &Visitor {
-            session: visitor.as_ref().map(|own| (&own.session.user.id, own.session.authenticated_at)),
-            consents: &consents,
-            may_skip_consent: app.config.consent.remember && app.profiles.of(&authorization.redirect_uri).is_some(),
-        },
-        Offered { client: &client, default_scope: &app.offer.default_scope },
-    );
+    let next = app.next_step(&authorization, &client, visitor.as_ref()).await?;
     let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
     let tell = |visit: &mut Visit, code: ErrorCode, text: &str| {
         visit.refused(Stage::Authorize, &format!("{code}: {text}"), None);
@@ -158,11 +147,11 @@ async fn dispatch(
     };
     match next {
         Step::SignIn => Ok(see_other(&step(&app.config.paths.login, &authorization.id))?),
-        Step::AskConsent(_) => Ok(see_other(&step(&app.config.paths.consent, &authorization.id))?),
-        Step::Remembered(scope) => {
+        Step::AskConsent(_) | Step::Continue(_) => Ok(see_other(&step(&app.config.paths.consent, &authorization.id))?),
+        Step::PassFirstParty(scope) => {
             let Some(own) = visitor else { return Err(Failure::Answer("a step without a session").into()) };
             app.approve(&authorization, &client, &own.session, scope, now).await?;
-            visit.done_with(Stage::Consent, "allowed before, exactly so: not asked again");
+            visit.done_with(Stage::Consent, "allowed without a question: a client of the server's own");
             hand_over(app, visit, &client, &authorization, now).await
         }
         Step::HandOver => hand_over(app, visit, &client, &authorization, now).await,
@@ -177,6 +166,9 @@ async fn dispatch(
         }
         Step::ConsentRequired => {
             tell(visit, ErrorCode::ConsentRequired, "consent is needed, and prompt=none forbids asking")
+        }
+        Step::InteractionRequired => {
+            tell(visit, ErrorCode::InteractionRequired, "the person has to continue, and prompt=none forbids asking")
         }
     }
 }

@@ -8,6 +8,8 @@ const executablePath = process.env.CHROMIUM_BIN || ['/usr/bin/chromium', '/usr/b
 export const ALLOW = 'button[name="decision"][value="approve"]';
 export const DENY = 'button[name="decision"][value="deny"]';
 export const SWITCH = 'button[name="decision"][value="switch"]';
+/** The short page of what was allowed before; its buttons have the names of the whole one's. */
+export const CONTINUE = 'form.continue button[name="decision"][value="approve"]';
 export const PASSWORD = 'input[name="password"]';
 
 /**
