@@ -22,7 +22,13 @@ impl Params {
     /// parameters.
     pub fn parse(text: &[u8]) -> Result<Self, Refusal> {
         let mut pairs = Vec::new();
-        for piece in text.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()) {
+        let pieces = || text.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
+        // Those without a value count too: each is decoded before it turns out to have none.
+        let count = pieces().count();
+        if count > MAX_COUNT {
+            return Err(Refusal::invalid_request(format!("{count} parameters are too many; send {MAX_COUNT} at most")));
+        }
+        for piece in pieces() {
             let (name, value) = match piece.iter().position(|byte| *byte == b'=') {
                 Some(at) => (piece.get(..at).unwrap_or_default(), piece.get(at + 1..).unwrap_or_default()),
                 None => (piece, &[][..]),
@@ -30,9 +36,6 @@ impl Params {
             let (name, value) = (decode(name)?, decode(value)?);
             if value.len() > MAX_VALUE || name.len() > 256 {
                 return Err(Refusal::invalid_request(format!("a parameter is longer than {MAX_VALUE} bytes")));
-            }
-            if pairs.len() == MAX_COUNT {
-                return Err(Refusal::invalid_request(format!("more than {MAX_COUNT} parameters")));
             }
             if !value.is_empty() {
                 pairs.push((name, value));
@@ -128,7 +131,11 @@ mod tests {
         for text in [&b"a=%"[..], b"a=%2", b"a=%zz", b"a=%ff", b"a=%00"] {
             assert!(Params::parse(text).is_err(), "{text:?}");
         }
-        assert!(Params::parse("a=b&".repeat(101).as_bytes()).is_err());
+        for many in ["a=b&", "a=&", "a&", "&a&&", "%61=+&"] {
+            let refusal = Params::parse(many.repeat(101).as_bytes()).unwrap_err();
+            assert_eq!(refusal.description, "101 parameters are too many; send 100 at most", "{many}");
+            assert!(Params::parse(many.repeat(100).as_bytes()).is_ok(), "{many}");
+        }
         assert!(Params::parse(format!("a={}", "x".repeat(17_000)).as_bytes()).is_err());
         assert!(Params::parse(format!("state={}", "x".repeat(8192)).as_bytes()).is_ok());
     }
