@@ -27,6 +27,9 @@ use index::Index;
 /// work, and how long a new file stays unseen.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// The most bytes of text that are looked through without leaving the caller's thread.
+const LARGE: usize = 1024 * 1024;
+
 /// What a search finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
@@ -105,6 +108,8 @@ struct Snapshot {
     /// The documents in the order of the index's ordinals.
     ordered: Vec<Arc<Document>>,
     index: Index,
+    /// The length of all texts.
+    bytes: usize,
 }
 
 impl Library {
@@ -150,6 +155,19 @@ impl Library {
             .filter_map(|ordinal| snapshot.ordered.get(ordinal))
             .map(|document| document.hit())
             .collect()
+    }
+
+    /// The same for callers on the runtime: where there is much to look through, another thread does it. A search goes
+    /// through the postings of all its words, and through all words that begin like them if none is there.
+    pub(crate) async fn search_aside(&self, query: &str, limit: usize) -> Vec<Hit> {
+        if !self.0.snapshot.load().is_large() {
+            return self.search(query, limit);
+        }
+        let (own, query) = (self.clone(), query.to_owned());
+        tokio::task::spawn_blocking(move || own.search(&query, limit)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the search in the documents broke off");
+            Vec::new()
+        })
     }
 
     /// The document with this id. The id is looked up among the known ones, never opened as a path.
@@ -217,6 +235,12 @@ impl Inner {
 }
 
 impl Snapshot {
+    /// Whether a search may take longer than the runtime should wait for it: some hundred microseconds for each
+    /// mebibyte.
+    fn is_large(&self) -> bool {
+        self.bytes > LARGE
+    }
+
     fn of_manual(base_url: &str) -> Result<Self, LibraryError> {
         let documents = manual::PAGES.iter().map(|(id, text)| Document::new(id, (*text).to_owned(), None, base_url));
         Self::of(Listing::default(), documents.map(Arc::new))
@@ -244,7 +268,8 @@ impl Snapshot {
         let documents: BTreeMap<_, _> = documents.map(|document| (document.id.clone(), document)).collect();
         let ordered: Vec<_> = documents.values().cloned().collect();
         let index = Index::build(&ordered)?;
-        Ok(Self { listing, documents, ordered, index })
+        let bytes = ordered.iter().map(|document| document.text.len()).sum();
+        Ok(Self { listing, documents, ordered, index, bytes })
     }
 }
 

@@ -120,6 +120,22 @@ fn search_stems_ranks_titles_first_and_falls_back_to_beginnings() {
     assert_eq!(library.search("token", 0).len(), 1, "a limit of nothing is no panic");
 }
 
+/// What takes long is in nobody's way, and finds the same.
+#[tokio::test]
+async fn large_libraries_are_searched_off_the_runtime() {
+    let folder = Folder::new("large");
+    folder.write("small.md", "# Small\nneedle");
+    assert!(!folder.open().0.snapshot.load().is_large());
+    for number in 0..3 {
+        folder.write(&format!("{number}.md"), format!("# Number {number}\nneedle {}", "straw ".repeat(60_000)));
+    }
+    let library = folder.open();
+    assert!(library.0.snapshot.load().is_large());
+    for query in ["needle", "need", "number 2", "zebra", ""] {
+        assert_eq!(library.search_aside(query, 10).await, library.search(query, 10), "{query}");
+    }
+}
+
 #[test]
 fn any_text_is_a_lawful_query() {
     let library = Library::open(None, String::new()).unwrap();

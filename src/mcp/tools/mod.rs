@@ -76,7 +76,7 @@ impl Toolbox {
         let entry = self.entries.iter().find(|entry| entry.kind.name() == name)?;
         Some(match entry.kind {
             Kind::Whoami => whoami::call(self.directory.as_ref(), caller).await,
-            Kind::Search => search::call(&self.library, arguments),
+            Kind::Search => search::call(&self.library, arguments).await,
             Kind::Fetch => fetch::call(&self.library, arguments),
         })
     }

@@ -41,13 +41,14 @@ pub(super) fn definition() -> Definition {
     }
 }
 
-pub(super) fn call(library: &Library, arguments: &JsonObject) -> CallToolResult {
+pub(super) async fn call(library: &Library, arguments: &JsonObject) -> CallToolResult {
     let query = match text_argument(arguments, "query", "how to connect a client") {
         Ok(query) => query,
         Err(failure) => return failure,
     };
     let results: Vec<Value> = library
-        .search(query, RESULTS)
+        .search_aside(query, RESULTS)
+        .await
         .into_iter()
         .map(|hit| json!({ "id": hit.id, "title": hit.title, "url": hit.url }))
         .collect();
