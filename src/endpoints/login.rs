@@ -208,8 +208,9 @@ async fn authenticate(
     let subjects = match &browser {
         Some(nonce) => vec![(format!("browser {nonce}"), most)],
         None => vec![
-            (format!("user {name} from {network}"), most),
-            (format!("user {name}"), most * 10),
+            // Quoted, and no name has a quote in it: a name that reads "… from 192.0.2.1" is still another subject.
+            (format!("user \"{name}\" from {network}"), most),
+            (format!("user \"{name}\""), most * 10),
             (format!("network {network}"), most * 10),
         ],
     };

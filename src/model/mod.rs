@@ -8,6 +8,7 @@ pub mod grant;
 pub mod id;
 pub mod key;
 pub mod managed;
+mod precis;
 pub mod secret;
 pub mod time;
 pub mod user;

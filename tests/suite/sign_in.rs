@@ -10,7 +10,9 @@ use portcullis::model::user::{Role, Username};
 use portcullis::store::NewUser;
 use reqwest::header::SET_COOKIE;
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 
+use crate::admin::Admin;
 use crate::browser::{Browser, Page};
 use crate::connector::{Connector, form};
 use crate::on_both_databases;
@@ -215,6 +217,53 @@ on_both_databases! {
         }
     }
 
+    /// RFC 8265: people sign in with their names and addresses, in any script, from any keyboard; so they do with
+    /// passwords.
+    async fn people_sign_in_with_names_and_passwords_in_any_script(database) {
+        let server = TestServer::start(database).await;
+        let password = "Gr\u{fc}\u{df}e aus K\u{f6}ln";
+        for name in ["ada.lovelace@example.com", "Zo\u{eb} \u{dc}nal", "\u{42e}\u{440}\u{438}\u{439} \u{413}\u{430}\u{433}\u{430}\u{440}\u{438}\u{43d}", "O'Brien"] {
+            server.add_user(name, password, Role::User).await;
+        }
+        for (name, typed) in [
+            ("ADA.Lovelace@EXAMPLE.com", password),
+            ("zo\u{eb} \u{fc}nal", password),
+            ("ZOE\u{308}  U\u{308}NAL ", password),
+            ("\u{44e}\u{440}\u{438}\u{439}\u{3000}\u{433}\u{430}\u{433}\u{430}\u{440}\u{438}\u{43d}", password),
+            ("o'brien", password),
+        ] {
+            assert_eq!(status(&mut Browser::new(&server), name, typed).await, 303, "{name}");
+            assert_eq!(status(&mut Browser::new(&server), name, &typed.to_uppercase()).await, 401, "{name}");
+        }
+        for name in ["zoe \u{fc}nal", "zo\u{eb}\u{fc}nal", "ada.lovelace", "\u{202e}ada", "\u{ff4f}'brie"] {
+            assert_eq!(status(&mut Browser::new(&server), name, password).await, 401, "{name}");
+        }
+        // The other doors have the same rule and the same words.
+        let admin = Admin::of(&server).await;
+        let add = async |name: &str, password: &str| {
+            admin.post("/users", &json!({ "username": name, "password": password })).await
+        };
+        let made = add(" Bj\u{f6}rk Gu\u{f0}mundsd\u{f3}ttir", "correct horse battery").await;
+        assert_eq!((made.status, made.json["username"].as_str()), (StatusCode::CREATED, Some("bj\u{f6}rk gu\u{f0}mundsd\u{f3}ttir")));
+        add("BJO\u{308}RK GUÐMUNDSDÓTTIR", "correct horse battery").await.refused(409, "conflict");
+        let refused = add("a\u{202e}b", "correct horse battery").await;
+        assert!(refused.refused(400, "invalid_request").text.contains("(U+202E) can't be in it"), "{}", refused.text);
+        let refused = add("ivy", "tab\tand more of it").await;
+        assert!(refused.refused(400, "invalid_request").text.contains("(U+0009)"), "{}", refused.text);
+    }
+
+    /// A name can't be made to read like the count of another name, or of a place.
+    async fn names_do_not_share_their_counts(database) {
+        let server = TestServer::with(database, &LIMITED).await;
+        let mut far = at(&server, "198.51.100.1");
+        for name in ["ada from 192.0.2.1", "ada from 192.0.2.1/32", "ada\" from 192.0.2.1"] {
+            for _ in 0..4 {
+                attempt(&mut far, name, WRONG).await;
+            }
+        }
+        assert_eq!(status(&mut at(&server, "192.0.2.1"), USER, PASSWORD).await, 303);
+    }
+
     /// B-16, T8: whatever an address or a form says, sign-in leads to places of this server only.
     async fn sign_in_leads_only_to_own_places(database) {
         let server = TestServer::start(database).await;
@@ -346,7 +395,7 @@ on_both_databases! {
         assert_eq!(browser.open("/setup?token=pst_other").await.page().status, StatusCode::NOT_FOUND);
         let page = browser.open("/setup?token=pst_one").await.page();
         // What is wrong is said, all at once, and the link lives on.
-        let wrong = browser.submit(&page, &[("username", "no name!"), ("password", "short")]).await.page();
+        let wrong = browser.submit(&page, &[("username", "no <name>"), ("password", "short")]).await.page();
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(wrong.text().contains("A login name has") && wrong.text().contains("5 characters"), "{}", wrong.text());
         let values = [("username", "Root"), ("password", PASSWORD), ("display_name", "")];
