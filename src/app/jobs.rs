@@ -35,12 +35,13 @@ struct Job {
 }
 
 /// All jobs. Each tells how many rows it touched.
-const JOBS: [Job; 6] = [
+const JOBS: [Job; 7] = [
     Job { name: "poll", every: POLL_EVERY, work: |app| Box::pin(async move { app.poll().await.map(|_| 0) }) },
     Job { name: "forget expired rows", every: SWEEP_EVERY, work: |app| Box::pin(forget_expired(app)) },
     Job { name: "forget unused clients", every: SWEEP_EVERY, work: |app| Box::pin(forget_unused_clients(app)) },
     Job { name: "forget attempts", every: SWEEP_EVERY, work: |app| Box::pin(forget_attempts(app)) },
     Job { name: "rotate signing keys", every: SWEEP_EVERY, work: |app| Box::pin(rotate_keys(app)) },
+    Job { name: "renew passwords", every: SWEEP_EVERY, work: |app| Box::pin(renew_passwords(app)) },
     Job { name: "forget networks", every: SWEEP_EVERY, work: |app| Box::pin(async move { Ok(forget_networks(&app)) }) },
 ];
 
@@ -168,6 +169,16 @@ async fn rotate_keys(app: App) -> Result<u64, BuildError> {
         }
     }
     Ok(rows)
+}
+
+/// Gives back the memory of password checks, and looks whether hashes of an older cost are left: until the last of them is
+/// renewed, all sign-ins do their work too.
+async fn renew_passwords(app: App) -> Result<u64, BuildError> {
+    app.passwords.sweep();
+    if app.passwords.has_old_costs() {
+        app.passwords.take_note(&app.store.password_costs().await?);
+    }
+    Ok(0)
 }
 
 /// Forgets the counts of networks that have not been seen for a while. They are in memory.

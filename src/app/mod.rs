@@ -203,6 +203,7 @@ impl App {
         let mint = Mint { keys: Arc::clone(&keys), issuer: issuer.clone(), random: random.clone() };
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
+        passwords.take_note(&store.password_costs().await?);
         let library = Library::open(config.docs.folder.as_deref(), config.url(&config.paths.docs))?;
         let limits = config.limits.enabled.then(|| Limits {
             register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form, destination, lasting, signed_in, step};
 use crate::app::known;
+use crate::crypto::password::Checked;
 use crate::http::body;
 use crate::http::page::{Login, Page, Requester};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
@@ -16,7 +17,7 @@ use crate::model::attempt::{ASKED, Stage};
 use crate::model::authorization::Authorization;
 use crate::model::secret::SecretKind;
 use crate::model::time::Timestamp;
-use crate::model::user::{User, Username};
+use crate::model::user::{MAX_PASSWORD, User, Username};
 use crate::oauth::params::Params;
 
 /// What the form's token is bound to.
@@ -220,9 +221,18 @@ async fn authenticate(
         return Ok(Outcome::Wait { seconds, known: browser.is_some() });
     }
     let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let right = password.len() <= 1024 && app.passwords.matches(password.to_owned(), stored).await?;
-    match user {
-        Some(user) if right => {
+    let checked = if password.len() <= MAX_PASSWORD {
+        app.passwords.check(password.to_owned(), stored).await?
+    } else {
+        Checked::Wrong
+    };
+    match (user, checked) {
+        (Some(user), Checked::Right { renewed }) => {
+            if let Some(new) = renewed {
+                // Not while the password is being changed: only the hash that was checked is replaced.
+                let done = app.store.renew_password_hash(&user.id, &user.password_hash, &new).await?;
+                tracing::info!(user = %user.id, done, "password hash made anew at today's cost");
+            }
             if app.limits.is_some() {
                 for (subject, _) in &subjects {
                     app.store.take_back_sign_in_failure(subject).await?;
@@ -233,7 +243,7 @@ async fn authenticate(
             }
             Ok(Outcome::Welcome(Box::new(user)))
         }
-        _ => {
+        (None, _) | (Some(_), Checked::Wrong) => {
             tracing::info!(%network, "sign-in failed");
             Ok(Outcome::Wrong)
         }

@@ -317,10 +317,13 @@ impl Edge {
 /// The status and the code of what is our fault.
 pub(crate) fn status_of(failure: &Failure) -> (StatusCode, &'static str) {
     match failure {
-        Failure::Store(StoreError::Corrupt { .. }) | Failure::Signing(_) | Failure::Hashing(_) | Failure::Answer(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
+        Failure::Store(StoreError::Corrupt { .. })
+        | Failure::Signing(_)
+        | Failure::Hashing(HashingFailed::Failed)
+        | Failure::Answer(_) => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+        Failure::Store(_) | Failure::Keys(_) | Failure::Hashing(HashingFailed::Busy) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
         }
-        Failure::Store(_) | Failure::Keys(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
     }
 }
 
@@ -382,4 +385,19 @@ pub(crate) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::{Failure, HashingFailed, status_of};
+
+    /// Everybody signs in at once: nothing is broken, and it is worth coming back.
+    #[test]
+    fn a_full_queue_for_passwords_is_503() {
+        let busy = (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
+        assert_eq!(status_of(&Failure::Hashing(HashingFailed::Busy)), busy);
+        assert_eq!(status_of(&Failure::Hashing(HashingFailed::Failed)).0, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -298,4 +298,36 @@ impl Store {
         self.tell(ended?).await?;
         self.end_what_was_under_way(id, now, "password changed").await
     }
+
+    /// Puts another hash of the same password in the place of `checked`; tells whether it did. Not if that isn't the
+    /// stored one any more: a password that was set meanwhile must not be undone. Nothing ends by it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew_password_hash(&self, id: &UserId, checked: &str, renewed: &str) -> Result<bool, StoreError> {
+        let done = write!(
+            self,
+            sql("update user_account set password_hash = $3 where id = $1 and password_hash = $2")
+                .bind(id)
+                .bind(checked)
+                .bind(renewed),
+            execute
+        )?;
+        Ok(done == 1)
+    }
+
+    /// What the stored password hashes cost: the text of each up to its salt, equal ones once. Salt and digest have 67
+    /// characters in all of ours.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn password_costs(&self) -> Result<Vec<String>, StoreError> {
+        let found: Vec<(String,)> = read!(
+            self,
+            sql("select distinct substr(password_hash, 1, length(password_hash) - 67) from user_account
+                 where length(password_hash) > 67"),
+            fetch_all
+        )?;
+        Ok(found.into_iter().map(|(text,)| text).collect())
+    }
 }

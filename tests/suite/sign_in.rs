@@ -228,8 +228,8 @@ on_both_databases! {
         for (name, typed) in [
             ("ADA.Lovelace@EXAMPLE.com", password),
             ("zo\u{eb} \u{fc}nal", password),
-            ("ZOE\u{308}  U\u{308}NAL ", password),
-            ("\u{44e}\u{440}\u{438}\u{439}\u{3000}\u{433}\u{430}\u{433}\u{430}\u{440}\u{438}\u{43d}", password),
+            ("ZOE\u{308}  U\u{308}NAL ", "Gru\u{308}\u{df}e aus Ko\u{308}ln"),
+            ("\u{44e}\u{440}\u{438}\u{439}\u{3000}\u{433}\u{430}\u{433}\u{430}\u{440}\u{438}\u{43d}", "Gr\u{fc}\u{df}e\u{a0}aus K\u{f6}ln"),
             ("o'brien", password),
         ] {
             assert_eq!(status(&mut Browser::new(&server), name, typed).await, 303, "{name}");
@@ -262,6 +262,65 @@ on_both_databases! {
             }
         }
         assert_eq!(status(&mut at(&server, "192.0.2.1"), USER, PASSWORD).await, 303);
+    }
+
+    /// T9: when the cost was raised, a hash is made anew at its owner's next sign-in, and nothing ends by it.
+    async fn a_raised_cost_renews_hashes_at_sign_in(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let mut browser = Browser::new(&server);
+        let login = browser.open(&client.authorize_url(&[])).await.page();
+        let consent = browser.sign_in(&login).await.page();
+        let callback = browser.submit(&consent, &[("decision", "approve")]).await.callback();
+        let tokens = client.redeem(&callback.one("code")).await.tokens();
+        let session = browser.cookies["portcullis_session"].clone();
+        let cost = [("PORTCULLIS__PASSWORDS__MEMORY_KIB", "128"), ("PORTCULLIS__PASSWORDS__ITERATIONS", "2")];
+        let server = server.restart(&cost).await;
+        let client = client.turned_to(&server);
+        // It listens at another address now.
+        let another = || {
+            let mut browser = Browser::new(&server);
+            browser.turn_to(&server);
+            browser
+        };
+        let stored = async || server.app.store().find_user(&server.user_id(USER).await).await.unwrap().unwrap().password_hash;
+        let old = stored().await;
+        assert!(old.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{old}");
+        assert_eq!(server.app.store().password_costs().await.unwrap(), ["$argon2id$v=19$m=64,t=1,p=1"]);
+        assert_eq!(status(&mut another(), USER, WRONG).await, 401);
+        assert_eq!(stored().await, old, "a wrong password renews nothing");
+        // Several browsers at once: one of them renews it, all are let in.
+        let several = (0..8).map(|_| {
+            let mut browser = another();
+            tokio::spawn(async move { status(&mut browser, USER, PASSWORD).await })
+        });
+        for one in several.collect::<Vec<_>>() {
+            assert_eq!(one.await.unwrap(), 303);
+        }
+        let new = stored().await;
+        assert!(new.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{new}");
+        assert_eq!(server.app.store().password_costs().await.unwrap(), ["$argon2id$v=19$m=128,t=2,p=1"]);
+        assert_eq!(status(&mut another(), USER, PASSWORD).await, 303);
+        assert_eq!(stored().await, new, "renewed once");
+        browser.turn_to(&server);
+        assert_eq!(browser.cookies["portcullis_session"], session);
+        assert!(is_signed_in(&browser.open("/account").await.page()) && client.is_let_in(&tokens.access).await);
+        assert_eq!(client.refresh(tokens.refresh()).await.status, StatusCode::OK);
+    }
+
+    /// Law 6: a renewal puts nothing in the place of a password that was set meanwhile.
+    async fn a_renewal_never_undoes_a_new_password(database) {
+        let server = TestServer::start(database).await;
+        let (id, store) = (server.user_id(USER).await, server.app.store());
+        let stored = async || store.find_user(&id).await.unwrap().unwrap().password_hash;
+        let checked = stored().await;
+        let passwords = Passwords::new(64, 1, 2).unwrap();
+        let (renewed, set) = (passwords.hash(PASSWORD.to_owned()).await.unwrap(), passwords.hash(WRONG.to_owned()).await.unwrap());
+        store.set_password(&id, &set, server.now()).await.unwrap();
+        assert!(!store.renew_password_hash(&id, &checked, &renewed).await.unwrap());
+        assert_eq!(stored().await, set);
+        assert!(store.renew_password_hash(&id, &set, &renewed).await.unwrap());
+        assert_eq!(stored().await, renewed);
     }
 
     /// B-16, T8: whatever an address or a form says, sign-in leads to places of this server only.
