@@ -297,6 +297,8 @@ pub struct Limits {
     pub sign_in_window: Duration,
     pub body_bytes: usize,
     pub mcp_body_bytes: usize,
+    pub mcp_json_depth: usize,
+    pub mcp_json_values: usize,
 }
 
 /// `[attempts]`

@@ -25,6 +25,7 @@ use crate::http::respond::Rejection;
 use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
+use crate::oauth::json::Bounds;
 use crate::oauth::metadata::protected_resource_url;
 use crate::store::Store;
 
@@ -161,6 +162,7 @@ fn mcp_state(app: &App) -> McpState {
         allowed_hosts: app.config.mcp.allowed_hosts.clone(),
         allowed_origins: app.config.mcp.allowed_origins.clone(),
         body_limit: app.config.limits.mcp_body_bytes,
+        json_bounds: Bounds { depth: app.config.limits.mcp_json_depth, values: app.config.limits.mcp_json_values },
         keys: Arc::clone(&app.keys),
         revocations: Arc::clone(&app.revocations),
         clock: app.clock.clone(),

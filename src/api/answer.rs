@@ -18,6 +18,7 @@ use crate::clients::managed::ManageError;
 use crate::http::body::{Unread, collect};
 use crate::http::respond::{Failure, json};
 use crate::model::time::Timestamp;
+use crate::oauth::json::Bounds;
 use crate::store::{AccountError, Page};
 
 /// Why nothing was done.
@@ -178,6 +179,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Denied::invalid("the body is not a JSON object"));
     }
+    Bounds::METADATA.check(bytes).map_err(|excess| Denied::invalid(format!("the body {excess}")))?;
     // The whole first: it notices members that stand twice.
     let whole = match serde_json::from_slice::<T>(bytes) {
         Ok(value) => return Ok(value),

@@ -552,6 +552,9 @@ fn limits(r: &mut Reader) -> Limits {
         sign_in_window: r.duration("limits.sign_in_window", SECOND..=DAY),
         body_bytes: r.bytes("limits.body_bytes"),
         mcp_body_bytes: r.bytes("limits.mcp_body_bytes"),
+        // The parsers behind stop at 128 by themselves, with a message that names no setting.
+        mcp_json_depth: r.size("limits.mcp_json_depth", 8..=100),
+        mcp_json_values: r.size("limits.mcp_json_values", 1000..=100_000),
     }
 }
 

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, header};
 
 use super::respond::Rejection;
 use crate::oauth::error::{ErrorCode, Refusal};
+use crate::oauth::json::Bounds;
 use crate::oauth::params::Params;
 
 /// Who needs longer for the few bytes that are read here holds the connection on purpose.
@@ -101,7 +102,7 @@ pub(crate) async fn params(parts: &Parts, body: Body, limit: usize) -> Result<Pa
     Ok(Params::parse(parts.uri.query().unwrap_or_default().as_bytes())?)
 }
 
-/// A JSON body.
+/// A JSON body, within [`Bounds::METADATA`].
 pub(crate) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Result<serde_json::Value, Rejection> {
     let media_type = media_type(headers);
     if media_type != "application/json" {
@@ -110,9 +111,9 @@ pub(crate) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Resul
         return Err(Refusal::new(ErrorCode::InvalidClientMetadata, text).into());
     }
     let bytes = bytes(body, limit).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Refusal::new(ErrorCode::InvalidClientMetadata, format!("the body is not JSON: {error}")).into()
-    })
+    let refused = |text: String| Refusal::new(ErrorCode::InvalidClientMetadata, text);
+    Bounds::METADATA.check(&bytes).map_err(|excess| refused(format!("the body {excess}")))?;
+    serde_json::from_slice(&bytes).map_err(|error| refused(format!("the body is not JSON: {error}")).into())
 }
 
 fn media_type(headers: &HeaderMap) -> String {

@@ -28,6 +28,9 @@ pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
 /// How long a client should wait when the view of revoked grants is too old: the poll may be back any second.
 const RETRY_AFTER_SECONDS: &str = "5";
 
+/// The most characters of an error's message: parsers quote what they stumble over, whole.
+const MAX_MESSAGE: usize = 1000;
+
 /// A refusal that is ready to be sent. Boxed, for it is large and most requests are not refused.
 #[derive(Debug)]
 pub(crate) struct Refused(Box<Refusal>);
@@ -62,7 +65,7 @@ impl Refused {
         message: &str,
         data: Option<Value>,
     ) -> Self {
-        let mut error = json!({ "code": code, "message": message });
+        let mut error = json!({ "code": code, "message": cut(message, MAX_MESSAGE) });
         if let (Some(error), Some(data)) = (error.as_object_mut(), data) {
             error.insert("data".into(), data);
         }
@@ -170,6 +173,11 @@ impl Refused {
     }
 }
 
+/// The first `limit` characters: what came from outside goes back in an answer no longer than it needs to be known again.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    text.char_indices().nth(limit).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
 /// A JSON response that nobody may cache.
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
@@ -177,4 +185,16 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn cutting_respects_characters() {
+        assert_eq!(cut("äöü", 2), "äö");
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("", 0), "");
+    }
 }

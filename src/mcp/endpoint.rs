@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
-use super::answer::Refused;
+use super::answer::{Refused, cut};
 use super::door::Door;
 use super::envelope::{Envelope, Message};
 use super::guard::{Admitted, Caller, Denied, Guard};
@@ -28,6 +28,7 @@ use crate::model::id::{ClientId, GrantId};
 use crate::model::time::Clock;
 use crate::oauth::challenge::Challenge;
 use crate::oauth::issuer::Issuer;
+use crate::oauth::json::Bounds;
 use crate::oauth::resource::Resource;
 use crate::oauth::scope::Scope;
 use crate::oauth::web_origin::{Host, WebOrigin};
@@ -53,6 +54,8 @@ pub(crate) struct McpSettings {
     pub(crate) allowed_origins: Vec<WebOrigin>,
     /// `limits.mcp_body_bytes`.
     pub(crate) body_limit: usize,
+    /// `limits.mcp_json_depth` and `limits.mcp_json_values`.
+    pub(crate) json_bounds: Bounds,
     /// The keys that sign tokens.
     pub(crate) keys: Arc<KeyRing>,
     /// Which grants are revoked.
@@ -79,6 +82,7 @@ struct Inner {
     clock: Clock,
     visits: Visits,
     body_limit: usize,
+    json_bounds: Bounds,
     resource_metadata: String,
     /// The challenge for who has no good token; a refusal adds its error to it.
     challenge: Challenge,
@@ -105,6 +109,7 @@ impl McpState {
             clock: settings.clock,
             visits: settings.visits,
             body_limit: settings.body_limit,
+            json_bounds: settings.json_bounds,
             challenge: Challenge::new(&settings.resource_metadata).scope(&settings.initial_scope),
             resource_metadata: settings.resource_metadata,
         }))
@@ -200,12 +205,12 @@ impl Inner {
             visit.is_about(&grant);
             visit
         };
-        let envelope = Envelope::parse(&body).map_err(|refused| (refused, visit(&parts)))?;
+        let envelope = Envelope::parse(&body, self.json_bounds).map_err(|refused| (refused, visit(&parts)))?;
         let permitted = match &envelope {
             Envelope::One(message) => self.permit(&caller, message.tool()),
             Envelope::Batch(bodies) => {
                 // What can't be read calls nothing; it gets its own error among the answers.
-                let messages = bodies.iter().filter_map(|body| Message::parse(body).ok());
+                let messages = bodies.iter().filter_map(|body| Message::parse(body.get().as_bytes()).ok());
                 let tools: Vec<_> = messages.filter_map(|message| message.tool().map(str::to_owned)).collect();
                 self.permit(&caller, tools.iter().map(String::as_str))
             }
@@ -213,7 +218,7 @@ impl Inner {
         permitted.map_err(|refused| (refused, visit(&parts)))?;
         let mut first = first.then(|| visit(&parts));
         if let (Some(visit), Envelope::One(message)) = (&mut first, &envelope) {
-            visit.note("method", message.method().unwrap_or_default());
+            visit.note("method", cut(message.method().unwrap_or_default(), 200));
             visit.note("protocol_version", header(&parts, "mcp-protocol-version"));
         }
         // S-03: the token ends here. Neither tools nor log lines further in can pass on what they don't have.

@@ -2,7 +2,8 @@
 //! bytes that borrows from them; everything else is left to the MCP library, which reads the same bytes.
 //!
 //! Since two parsers read a message, it must not be able to mean two things: members that decide are refused
-//! when they are repeated.
+//! when they are repeated. And since the second builds all that it reads, several times over, how much it may
+//! have to build is judged here first.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,19 +12,23 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::answer::{INVALID_REQUEST, PARSE_ERROR, Refused};
+use crate::oauth::json::{Bounds, Excess};
 
 /// The most messages of one batch (2025-03-26 only).
 const MAX_BATCH: usize = 32;
+/// The longest id in bytes. It comes back in the answer, and nobody's is longer than a UUID with a prefix.
+const MAX_ID: usize = 1024;
 
 /// What a POST carries.
 #[derive(Debug)]
 pub(crate) enum Envelope<'a> {
     /// One message.
     One(Message<'a>),
-    /// A batch, each message as bytes of its own.
-    Batch(Vec<Vec<u8>>),
+    /// A batch, each message as it stands there.
+    Batch(Vec<&'a RawValue>),
 }
 
 /// One message's outside.
@@ -52,17 +57,19 @@ impl<'a> Envelope<'a> {
     /// Reads the envelope of a POST's body.
     ///
     /// # Errors
-    /// 400 with a JSON-RPC error for what is no JSON, or no JSON-RPC.
-    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Refused> {
+    /// 400 with a JSON-RPC error for what holds more than `bounds` allow, is no JSON, or no JSON-RPC.
+    pub(crate) fn parse(body: &'a [u8], bounds: Bounds) -> Result<Self, Refused> {
+        bounds.check(body).map_err(|excess| too_much(body, excess))?;
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
             return Message::parse(body).map(Self::One);
         }
-        let values: Vec<Value> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-        if values.is_empty() || values.len() > MAX_BATCH {
-            let message = format!("a batch has 1 to {MAX_BATCH} messages");
+        let messages: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        if messages.is_empty() || messages.len() > MAX_BATCH {
+            let message =
+                format!("Invalid Request: a batch has 1 to {MAX_BATCH} messages, this one {}", messages.len());
             return Err(Refused::rpc(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, &message));
         }
-        Ok(Self::Batch(values.iter().map(|value| value.to_string().into_bytes()).collect()))
+        Ok(Self::Batch(messages))
     }
 }
 
@@ -91,6 +98,18 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The refusal of a message that holds too much. Its id is in it all the same: reading the envelope builds nothing
+/// but the id.
+fn too_much(body: &[u8], excess: Excess) -> Refused {
+    let id = Message::parse(body).ok().and_then(|message| message.id);
+    let (setting, way) = match excess {
+        Excess::Values { .. } => ("limits.mcp_json_values", "send fewer in one message, or one text that holds them"),
+        Excess::Depth { .. } => ("limits.mcp_json_depth", "send it flatter"),
+    };
+    let message = format!("Invalid Request: the message {excess} ({setting}); {way}");
+    Refused::rpc(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, &message)
+}
+
 fn unreadable(error: &serde_json::Error) -> Refused {
     // serde_json's message names what it expected and where; it never quotes more than a scalar.
     let (code, message) = match error.classify() {
@@ -102,14 +121,18 @@ fn unreadable(error: &serde_json::Error) -> Refused {
     Refused::rpc(StatusCode::BAD_REQUEST, None, code, &message)
 }
 
-/// MCP, base protocol: an id is a text or a whole number, never null.
+/// MCP, base protocol: an id is a text or a whole number, never null. What could hold other values isn't built to see
+/// that it is neither.
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Number(number) if !number.is_f64() => Ok(Some(Value::Number(number))),
-        Value::String(text) => Ok(Some(Value::String(text))),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            Err(D::Error::custom("id must be a string or an integer"))
-        }
+    let text = <&RawValue>::deserialize(deserializer)?.get();
+    if text.len() > MAX_ID {
+        return Err(D::Error::custom(format_args!("id has {} bytes; at most {MAX_ID} are read", text.len())));
+    }
+    let scalar = !text.starts_with(['[', '{']);
+    match scalar.then(|| serde_json::from_str(text)) {
+        Some(Ok(Value::Number(number))) if !number.is_f64() => Ok(Some(Value::Number(number))),
+        Some(Ok(Value::String(text))) => Ok(Some(Value::String(text))),
+        Some(_) | None => Err(D::Error::custom("id must be a string or an integer")),
     }
 }
 
@@ -135,20 +158,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Params<'a> {
                     if std::mem::replace(&mut seen, true) {
                         return Err(A::Error::custom("duplicate field `name`"));
                     }
-                    params.name = match map.next_value::<Name<'de>>()? {
-                        Name::Text(text) => Some(text),
-                        Name::Other(_) => None,
-                    };
+                    let value = map.next_value::<&'de RawValue>()?.get();
+                    if value.starts_with('"') {
+                        let Text(name) = serde_json::from_str(value).map_err(A::Error::custom)?;
+                        params.name = Some(name);
+                    }
                 }
                 Ok(params)
             }
-        }
-
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Name<'a> {
-            Text(#[serde(borrow)] Cow<'a, str>),
-            Other(IgnoredAny),
         }
 
         deserializer.deserialize_map(Members)
@@ -158,6 +175,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Params<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Envelope, Message};
+    use crate::oauth::json::Bounds;
+
+    const BOUNDS: Bounds = Bounds { depth: 64, values: 10_000 };
 
     fn tool(body: &str) -> Option<String> {
         Message::parse(body.as_bytes()).unwrap().tool().map(str::to_owned)
@@ -173,6 +193,8 @@ mod tests {
             r#"{"method":"prompts/get","params":{"name":"a"}}"#,
             r#"{"method":"tools/call","params":{"arguments":{"name":"a"}}}"#,
             r#"{"method":"tools/call","params":{"name":1}}"#,
+            r#"{"method":"tools/call","params":{"name":{"name":"a"}}}"#,
+            r#"{"method":"tools/call","params":{"name":["a"]}}"#,
             r#"{"method":"tools/call","params":null}"#,
             r#"{"method":"tools/call"}"#,
             r#"{"id":1,"result":{"method":"tools/call"}}"#,
@@ -210,16 +232,21 @@ mod tests {
             r#"{"id":null}"#,
             r#"{"id":1.5}"#,
             r#"{"id":{}}"#,
+            r#"{"id":[1]}"#,
+            r#"{"id":true}"#,
+            r#"{"id":1e400}"#,
+            r#"{"id":18446744073709551616}"#,
+            &format!(r#"{{"id":"{}"}}"#, "x".repeat(1025)),
             r#"{"method":1}"#,
             r#"{"method":"a","params":[1]}"#,
             "{\"method\":\"\u{0}\"}",
             &deep,
             &nested,
         ] {
-            assert!(Envelope::parse(body.as_bytes()).is_err(), "{}", body.get(..40).unwrap_or(body));
+            assert!(Envelope::parse(body.as_bytes(), BOUNDS).is_err(), "{}", body.get(..40).unwrap_or(body));
         }
-        assert!(Envelope::parse(&[b'{', b'"', 0xff, b'"', b':', b'1', b'}']).is_err());
+        assert!(Envelope::parse(&[b'{', b'"', 0xff, b'"', b':', b'1', b'}'], BOUNDS).is_err());
         let many = format!("[{}{{}}]", "{},".repeat(40));
-        assert!(Envelope::parse(many.as_bytes()).is_err());
+        assert!(Envelope::parse(many.as_bytes(), BOUNDS).is_err());
     }
 }

@@ -16,12 +16,15 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
 
+use super::answer::cut;
 use super::guard::Caller;
 use super::policy::Policy;
 use super::tools::Toolbox;
 
 /// How long a client may keep the list of tools: it changes with a restart only.
 const TTL_MS: u64 = 300_000;
+/// The most characters of a name that an answer repeats.
+const MAX_NAME: usize = 200;
 /// Where results name the server (MCP 2026-07-28, base protocol).
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -92,7 +95,7 @@ impl Server {
         let arguments = request.arguments.unwrap_or_default();
         self.toolbox.call(&request.name, &arguments, caller).await.ok_or_else(|| {
             let known: Vec<_> = self.toolbox.definitions().map(|tool| tool.name.as_ref()).collect();
-            let message = format!("Unknown tool: {}. There are: {}.", request.name, known.join(", "));
+            let message = format!("Unknown tool: {}. There are: {}.", cut(&request.name, MAX_NAME), known.join(", "));
             ErrorData::invalid_params(message, None)
         })
     }
@@ -147,7 +150,7 @@ impl ServerHandler for Server {
         request: GetPromptRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        Err(ErrorData::invalid_params(format!("Unknown prompt: {}", request.name), None))
+        Err(ErrorData::invalid_params(format!("Unknown prompt: {}", cut(&request.name, MAX_NAME)), None))
     }
 
     async fn read_resource(
@@ -155,8 +158,8 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let data = json!({ "uri": request.uri });
-        Err(ErrorData::resource_not_found(format!("Unknown resource: {}", request.uri), Some(data)))
+        let uri = cut(&request.uri, MAX_NAME);
+        Err(ErrorData::resource_not_found(format!("Unknown resource: {uri}"), Some(json!({ "uri": uri }))))
     }
 
     /// The library takes `server/discover` with members in `params` that it doesn't know for a custom request.
@@ -170,6 +173,6 @@ impl ServerHandler for Server {
         {
             return Ok(CustomResult::new(discovery));
         }
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None))
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, cut(&request.method, MAX_NAME).to_owned(), None))
     }
 }

@@ -13,6 +13,7 @@ use axum::response::Response;
 use rmcp::model::ProtocolVersion;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{
@@ -97,7 +98,7 @@ impl Transport {
     ///
     /// # Errors
     /// 400 with a JSON-RPC error where the revision has none.
-    pub(crate) async fn batch(&self, parts: &Parts, bodies: Vec<Vec<u8>>) -> Result<Response, Refused> {
+    pub(crate) async fn batch(&self, parts: &Parts, bodies: Vec<&RawValue>) -> Result<Response, Refused> {
         let version = parts.headers.get(&VERSION_HEADER).and_then(|value| value.to_str().ok());
         if version.is_some_and(|version| version > ProtocolVersion::V_2025_03_26.as_str()) {
             let text = "Invalid Request: this protocol version has no batches; send one message per request";
@@ -105,13 +106,14 @@ impl Transport {
         }
         let mut answers = Vec::new();
         for body in bodies {
-            let response = match Message::parse(&body) {
+            let body = body.get().as_bytes();
+            let response = match Message::parse(body) {
                 Ok(message) if message.method() == Some("initialize") => {
                     let text = "Invalid Request: initialize can't be part of a batch";
                     Err(Refused::rpc(StatusCode::BAD_REQUEST, message.id.clone(), INVALID_REQUEST, text))
                 }
                 Ok(message) => {
-                    let body = Bytes::copy_from_slice(&body);
+                    let body = Bytes::copy_from_slice(body);
                     let mut parts = parts.clone();
                     parts.headers.remove(CONTENT_LENGTH);
                     self.one(parts, body, &message, Media::Json).await

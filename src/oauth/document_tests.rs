@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{ClientDocument, ClientIdUrl, DocumentFault, DocumentRules, InvalidClientIdUrl, MAX_BYTES};
 use crate::oauth::client::{AuthMethod, ClientKeys};
 use crate::oauth::https_url::InvalidHttpsUrl;
-use crate::oauth::json::InvalidJson;
+use crate::oauth::json::{Excess, InvalidJson};
 use crate::oauth::jwks::InvalidJwkSet;
 use crate::oauth::redirect_uri::RedirectUri;
 use crate::oauth::scope::Scope;
@@ -257,7 +257,8 @@ fn every_broken_rule_is_named() {
     assert_eq!(judge(&vec![b' '; MAX_BYTES + 1]), DocumentFault::Json(InvalidJson::TooLarge(MAX_BYTES)));
     assert!(judge(b"<!doctype html>").to_string().contains("web page"));
     assert_eq!(judge(b"[]"), DocumentFault::Json(InvalidJson::NotAnObject));
-    assert_eq!(judge("[".repeat(1000).as_bytes()), DocumentFault::Json(InvalidJson::TooDeep));
+    let deep = Excess::Depth { found: 1000, most: 16 };
+    assert_eq!(judge("[".repeat(1000).as_bytes()), DocumentFault::Json(InvalidJson::Excess(deep)));
 }
 
 /// RFC 7591 §2, R-15, R-16: what is unknown is left out and spoils nothing.

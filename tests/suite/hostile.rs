@@ -1,23 +1,19 @@
 //! Bad input, and secrets where they don't belong: in answers, in the log, in the database.
 
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use portcullis::crypto::random::Random;
-use portcullis::model::time::Timestamp;
-use portcullis::model::user::{Role, Username};
-use portcullis::store::{NewUser, Store};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::admin::Admin;
 use crate::browser::Browser;
 use crate::connector::{Connector, FORM, VERIFIER, basic, post_form};
 use crate::on_both_databases;
-use crate::server::{Database, OwnDatabase, PASSWORD, START, TestServer, USER, http};
+use crate::process::Process;
+use crate::server::{Database, OwnDatabase, PASSWORD, TestServer, USER, http};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -127,6 +123,46 @@ on_both_databases! {
         let registration = http().post(server.url("/register")).header(JSON.0, JSON.1).body(not_utf8);
         assert_eq!(refused(registration).await.0, StatusCode::BAD_REQUEST);
         assert!(client.is_let_in(&tokens.access).await);
+    }
+
+    /// B-26: what a body holds is judged before it is built, in the words of the door that it came to.
+    async fn expensive_json_is_refused_at_every_door(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let admin = Admin::of(&server).await;
+        let management = client.registration["registration_client_uri"].as_str().unwrap();
+        let token = client.registration["registration_access_token"].as_str().unwrap();
+        let small = "{\"\":0},".repeat(9000);
+        let deep = |depth: usize| format!("{}0{}", "[".repeat(depth), "]".repeat(depth));
+        for (expensive, told) in [
+            (format!("[{small}0]"), " values, counting the names of members; at most 4096 are read"),
+            ("0,".repeat(30_000), " values, counting the names of members; at most 4096 are read"),
+            (deep(20), " arrays or objects inside each other; at most 16 are read"),
+        ] {
+            for body in [
+                format!(r#"{{"redirect_uris":["https://a.example/cb"],"x":{expensive}}}"#),
+                format!(r#"{{"redirect_uris":{expensive}}}"#),
+                format!(r#"{{"redirect_uris":["https://a.example/cb"],"token_endpoint_auth_method":"private_key_jwt","jwks":{{"keys":{expensive}}}}}"#),
+            ] {
+                let post = |request: reqwest::RequestBuilder| request.header(JSON.0, JSON.1).body(body.clone());
+                for (request, code) in [
+                    (post(http().post(server.url("/register"))), "invalid_client_metadata"),
+                    (post(http().put(management).bearer_auth(token)), "invalid_client_metadata"),
+                    (post(admin.request(Method::POST, "/clients")), "invalid_request"),
+                    (post(admin.request(Method::POST, "/users")), "invalid_request"),
+                ] {
+                    let (status, text) = refused(request).await;
+                    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+                    let description = json["error_description"].as_str().unwrap();
+                    assert_eq!((status, json["error"].as_str()), (StatusCode::BAD_REQUEST, Some(code)), "{text}");
+                    assert!(description.starts_with("the body ") && description.ends_with(told), "{description}");
+                }
+            }
+        }
+        // As much as there may be, of what is passed over.
+        let body = format!(r#"{{"redirect_uris":["https://a.example/cb"],"x":[{}0]}}"#, "0,".repeat(4000));
+        let registration = http().post(server.url("/register")).header(JSON.0, JSON.1).body(body);
+        assert_eq!(registration.send().await.unwrap().status(), StatusCode::CREATED);
     }
 
     /// Section 8: other methods and other places get JSON with 405 and 404 wherever programs call.
@@ -241,10 +277,7 @@ on_both_databases! {
     /// B-23, T17: the built server at its most talkative writes no live secret, neither in a good flow nor in refusals.
     async fn no_log_line_holds_a_live_secret(database) {
         let own = OwnDatabase::new(database).await;
-        let store = Store::connect(&own.url, 2, Duration::from_secs(5)).await.unwrap();
-        store.migrate().await.unwrap();
-        add_user(&store).await;
-        let process = Process::start(&own.url).await;
+        let process = Process::start(&own.url, &[("PORTCULLIS__LOG__FILTER", "trace")]).await;
         let flow = Flow::run(&process.origin).await;
         let log = process.stop();
         assert!(log.lines().count() > 100 && log.contains("TRACE"), "the log is not at trace level:\n{log}");
@@ -272,19 +305,6 @@ async fn begun(server: &TestServer, path: &str, head: &str, part: &[u8]) -> (u16
     assert!(read.is_ok(), "still open after {text:?}");
     let (head, body) = text.split_once("\r\n\r\n").expect(&text);
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).expect(&text))
-}
-
-async fn add_user(store: &Store) {
-    let passwords = portcullis::crypto::password::Passwords::new(64, 1, 2).unwrap();
-    let user = NewUser {
-        id: Random::system().user_id(),
-        username: Username::parse(USER).unwrap(),
-        display_name: "Ada".to_owned(),
-        password_hash: passwords.hash(PASSWORD.to_owned()).await.unwrap(),
-        role: Role::User,
-        created_at: Timestamp(START),
-    };
-    store.insert_user(&user).await.unwrap();
 }
 
 /// Everything in this schema, as text.
@@ -384,61 +404,5 @@ impl Flow {
             "short enough to be found by chance: {secrets:?}"
         );
         Self { client, access: second.access, secrets }
-    }
-}
-
-/// The built binary, serving, its log collected.
-struct Process {
-    origin: String,
-    child: Child,
-    log: Option<std::thread::JoinHandle<String>>,
-}
-
-impl Process {
-    async fn start(database_url: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let origin = format!("http://127.0.0.1:{port}");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .env_clear()
-            .current_dir(std::env::temp_dir())
-            .env("PORTCULLIS__LISTEN", format!("127.0.0.1:{port}"))
-            .env("PORTCULLIS__PUBLIC_URL", &origin)
-            .env("PORTCULLIS__DATABASE__URL", database_url)
-            .env("PORTCULLIS__KEYS__MASTER_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
-            .env("PORTCULLIS__PASSWORDS__MEMORY_KIB", "64")
-            .env("PORTCULLIS__LIMITS__ENABLED", "false")
-            .env("PORTCULLIS__LOG__FILTER", "trace")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut pipe = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            pipe.read_to_string(&mut text).unwrap();
-            text
-        });
-        let process = Self { origin, child, log: Some(log) };
-        let began = Instant::now();
-        while http().get(format!("{}/readyz", process.origin)).send().await.is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "the server does not start");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        process
-    }
-
-    /// Ends it and returns all that it wrote.
-    fn stop(mut self) -> String {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.log.take().unwrap().join().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

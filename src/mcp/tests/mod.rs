@@ -1,5 +1,6 @@
 //! The resource half driven in process, with real keys and tokens, through the handler that is mounted.
 
+mod expensive;
 mod guard;
 mod refusals;
 mod revisions;
@@ -28,6 +29,7 @@ use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp};
 use crate::oauth::algorithm::Algorithm;
 use crate::oauth::issuer::Issuer;
+use crate::oauth::json::Bounds;
 use crate::oauth::resource::Resource;
 use crate::oauth::scope::Scope;
 use crate::revocations::Revocations;
@@ -88,6 +90,7 @@ impl Fixture {
             allowed_hosts: vec![],
             allowed_origins: vec![],
             body_limit: 64 * 1024,
+            json_bounds: Bounds { depth: 64, values: 10_000 },
             keys: Arc::clone(&keys),
             revocations: Arc::clone(&revocations),
             clock,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Definition, Kind, failure, text_argument};
 use crate::library::{Document, Library};
+use crate::mcp::answer::cut;
 use crate::model::time::Timestamp;
 
 /// The most characters of a document that are given: clients drop results that are longer than about 150 000
@@ -67,11 +68,6 @@ fn in_shape(document: &Document) -> Value {
     shape
 }
 
-/// The first `limit` characters.
-fn cut(text: &str, limit: usize) -> &str {
-    text.char_indices().nth(limit).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
-}
-
 /// The day of a moment in UTC, `YYYY-MM-DD` (RFC 3339 §5.6). The civil calendar from a count of days, after
 /// Howard Hinnant's `civil_from_days`: eras of 400 years that begin in March.
 fn date(moment: Timestamp) -> String {
@@ -89,7 +85,7 @@ fn date(moment: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, date};
+    use super::date;
     use crate::model::time::Timestamp;
 
     #[test]
@@ -105,12 +101,5 @@ mod tests {
         ] {
             assert_eq!(date(Timestamp(seconds)), wanted);
         }
-    }
-
-    #[test]
-    fn cutting_respects_characters() {
-        assert_eq!(cut("äöü", 2), "äö");
-        assert_eq!(cut("äöü", 3), "äöü");
-        assert_eq!(cut("", 0), "");
     }
 }
