@@ -103,7 +103,8 @@ fn what_people_relied_on_is_approved_again() {
         (Draft { redirect_uris: texts(&["https://b.example/cb"]), ..Draft::default() }, true),
         (Draft { auth_methods: texts(&["none"]), ..Draft::default() }, true),
         (Draft { allowed_scopes: texts(&["docs:read"]), ..Draft::default() }, true),
-        (Draft { name: set("Another name"), ..Draft::default() }, false),
+        (Draft { name: set("Another name"), ..Draft::default() }, true),
+        (Draft { description: set("For the team"), ..Draft::default() }, false),
         (Draft { access_ttl: set("5m"), ..Draft::default() }, false),
         (Draft::default(), false),
     ] {

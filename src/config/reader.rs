@@ -157,10 +157,6 @@ impl Reader {
         NonZeroU32::new(self.number(key, 1..=u32::MAX)).unwrap_or(NonZeroU32::MIN)
     }
 
-    pub(super) fn size(&mut self, key: &str, range: RangeInclusive<u32>) -> usize {
-        usize::try_from(self.number(key, range)).unwrap_or(usize::MAX)
-    }
-
     pub(super) fn bytes(&mut self, key: &str) -> usize {
         self.size(key, 1024..=u32::MAX)
     }

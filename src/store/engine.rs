@@ -304,8 +304,9 @@ impl<DB: Engine> Inner<DB> {
         Ok(lease)
     }
 
-    /// Connects, and tries again until `deadline` where that can help.
+    /// Connects, and tries again until `deadline` where that can help. The error is that of the last try that had an answer.
     async fn connect(&self, deadline: Instant) -> Result<Lease<DB>, StoreError> {
+        let mut told = None;
         loop {
             let era = self.era.load(Ordering::Acquire);
             let started = Instant::now();
@@ -315,16 +316,18 @@ impl<DB: Engine> Inner<DB> {
                 DB::prepare(&mut connection, self.limit / 2).await?;
                 Ok::<_, StoreError>(connection)
             };
-            let error = match timeout_at(try_until, connecting).await {
+            match timeout_at(try_until, connecting).await {
                 Ok(Ok(connection)) => return Ok(Lease { connection, born: started, era }),
-                Ok(Err(error)) => error,
-                Err(_) => StoreError::Silent { place: self.place.clone(), waited: started.elapsed() },
-            };
-            let error = error.at(&self.place);
+                Ok(Err(error)) => told = Some(error.at(&self.place)),
+                Err(_) => {}
+            }
+            let error =
+                told.take().unwrap_or_else(|| StoreError::Silent { place: self.place.clone(), waited: self.limit / 2 });
             self.report(&error);
             if error.is_lasting() || Instant::now() + BETWEEN_TRIES >= deadline {
                 return Err(error);
             }
+            told = Some(error);
             sleep(BETWEEN_TRIES).await;
         }
     }

@@ -91,7 +91,7 @@ async fn a_backup_under_load_holds_all_that_was_acknowledged_before() {
     let (place, server) = (Place::new(), Arc::new(TestServer::start(Database::Sqlite).await));
     let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let acknowledged = Arc::new(Mutex::new(Vec::<String>::new()));
-    let latest = Arc::new(Mutex::new(std::collections::BTreeMap::<usize, (Connector, String)>::new()));
+    let latest = Arc::new(Mutex::new(std::collections::BTreeMap::<usize, (Connector, Vec<String>)>::new()));
     let mut writers = JoinSet::new();
     for writer in 0..4 {
         let (server, stop, count) = (Arc::clone(&server), Arc::clone(&stop), Arc::clone(&count));
@@ -103,7 +103,9 @@ async fn a_backup_under_load_holds_all_that_was_acknowledged_before() {
             while !stop.load(Ordering::SeqCst) {
                 turn += 1;
                 token = client.refresh(&token).await.tokens().refresh().to_owned();
-                latest.lock().await.insert(writer, (client.clone(), token.clone()));
+                let mut latest = latest.lock().await;
+                latest.entry(writer).or_insert_with(|| (client.clone(), Vec::new())).1.push(token.clone());
+                drop(latest);
                 let body = json!({
                     "client_name": format!("Made by {writer} in turn {turn}"),
                     "redirect_uris": ["https://app.example/callback"],
@@ -135,6 +137,7 @@ async fn a_backup_under_load_holds_all_that_was_acknowledged_before() {
     while let Some(ended) = writers.join_next().await {
         ended.unwrap();
     }
+    let all = latest.lock().await.clone();
     for (name, (registered, tokens)) in backups {
         let found = raw(&url_of(&place, &name), &["select id from client"]).await.unwrap();
         let found: BTreeSet<String> = found.into_iter().flatten().collect();
@@ -142,9 +145,18 @@ async fn a_backup_under_load_holds_all_that_was_acknowledged_before() {
         assert!(registered.len() >= 12 && lost.is_empty(), "{name}: {lost:?}");
         let new = restored(&place, &name, &server).await;
         assert_eq!(tokens.len(), 4);
-        for (client, token) in tokens.values() {
+        for (writer, (client, before)) in &tokens {
+            // The backup may hold more than was acknowledged when it began, never less: of the tokens that this writer got
+            // until the end, the newest that the copy knows is no older than that one.
             let client = client.turned_to(&new);
-            client.refresh(token).await.tokens();
+            let mut good = None;
+            for (index, token) in all[writer].1.iter().enumerate().rev() {
+                if client.refresh(token).await.status == StatusCode::OK {
+                    good = Some(index);
+                    break;
+                }
+            }
+            assert!(good.is_some_and(|index| index + 1 >= before.len()), "{name}: {good:?} of {}", before.len());
         }
         drop(new.stop().await);
     }
@@ -240,7 +252,13 @@ fn an_interrupted_backup_leaves_nothing_that_looks_like_one() {
             fs::remove_file(place.0.join("cut.db")).unwrap();
             continue;
         }
-        assert!(!place.0.join("cut.db").exists(), "{signal}: {ended:?}");
+        if place.0.join("cut.db").exists() {
+            // It was whole before the signal came.
+            let url = url_of(&place, "cut.db");
+            let rows = runtime.block_on(raw(&url, &["select count(*) from attempt_event"])).unwrap();
+            assert_eq!(rows[0][0], "200000", "{signal}: {ended:?}");
+            fs::remove_file(place.0.join("cut.db")).unwrap();
+        }
         for draft in drafts() {
             assert!(signal == "KILL" && draft.starts_with(".cut.db."), "{signal}: {draft}");
             fs::remove_file(place.0.join(draft)).unwrap();
