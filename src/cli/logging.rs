@@ -15,7 +15,9 @@ pub(super) fn start(log: &Log) {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that can't be written (a full disk) is told nowhere: by default it would be told on the very same standard
+    // error, and that fails with a panic in whatever was about to say something.
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second start in one process (tests) finds logging started, which is what it wants.
     let _ = if human { builder.with_target(false).try_init() } else { builder.json().flatten_event(true).try_init() };
 }
