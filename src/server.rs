@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
-use tower::util::MapRequestLayer;
+use tower::util::{MapFutureLayer, MapRequestLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
@@ -27,11 +27,12 @@ use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
 use crate::oauth::json::Bounds;
 use crate::oauth::metadata::protected_resource_url;
-use crate::store::Store;
+use crate::store::{Store, within};
 
 /// Every path of the server with what serves it.
 pub fn router(app: &App) -> Router {
     let paths = &app.config.paths;
+    let patience = app.config.database.acquire_timeout;
     let mut api = Router::new()
         .merge(both(&paths.token, post(token::handle).fallback(only_post)))
         .merge(both(&paths.revoke, post(revoke::handle).fallback(only_post)))
@@ -97,6 +98,7 @@ pub fn router(app: &App) -> Router {
         .merge(api)
         .fallback_service(any(nothing_here).with_state(app.clone()))
         .layer(CatchPanicLayer::custom(PanicAnswer(app.clone())))
+        .layer(MapFutureLayer::new(move |answer| within(patience, answer)))
 }
 
 /// The MCP endpoint without its guard, for the benchmarks to measure what the guard costs. The shipped library doesn't

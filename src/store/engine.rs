@@ -7,7 +7,8 @@
 //!
 //! Every wait has a limit: half of `database.acquire_timeout` for getting a connection, half for the work. A database
 //! that stops to answer without closing its connections therefore costs a request that time, and the first job that
-//! noticed makes all connections of the same age suspect: they are replaced, not tried one after the other.
+//! noticed makes all connections of the same age suspect: they are replaced, not tried one after the other. All that one
+//! request asks for together waits no longer than `database.acquire_timeout` (`budget`).
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use sqlx::{ConnectOptions as _, Connection, Database};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::budget;
 use super::fault::{Fate, Fault, StoreError};
 
 /// After this long without use a connection is asked whether it still lives before it gets work.
@@ -168,6 +170,12 @@ impl<DB: Engine> Lane<DB> {
         J: for<'c> FnOnce(&'c mut DB::Connection) -> Boxed<'c, Result<T, E>> + Send + 'static,
     {
         let inner = Arc::clone(&self.0);
+        let asked = Instant::now();
+        let left = if patience == Patience::Request { budget::left() } else { None };
+        let used_up = |waited| E::from(StoreError::Silent { place: self.0.place.clone(), waited });
+        if let Some(Duration::ZERO) = left {
+            return Err(used_up(self.0.limit));
+        }
         let (mut answer, answered) = oneshot::channel();
         tokio::spawn(async move {
             let turn = tokio::select! {
@@ -186,7 +194,13 @@ impl<DB: Engine> Lane<DB> {
             // Whoever asked may have gone; what was done is done all the same.
             let _ = answer.send(outcome);
         });
-        answered.await.unwrap_or_else(|_| Err(E::from(StoreError::Stopped)))
+        // A request that has waited enough is answered; what its job has begun ends all the same.
+        let outcome = match left {
+            Some(left) => timeout(left, answered).await.map_err(|_| used_up(left)),
+            None => Ok(answered.await),
+        };
+        budget::spend(asked.elapsed());
+        outcome?.unwrap_or_else(|_| Err(E::from(StoreError::Stopped)))
     }
 
     /// Ends: waits for the work under way and closes all connections.
