@@ -1,7 +1,7 @@
 # The commands of this project. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fmt lint test test-rust test-clients bench fuzz image
+.PHONY: help setup run fmt lint test test-rust test-clients chaos bench fuzz image
 
 CARGO ?= cargo
 
@@ -32,6 +32,9 @@ test-rust: ## unit tests and the suite, on SQLite and PostgreSQL
 
 test-clients: ## real MCP clients against the built binary
 	scripts/test.sh clients
+
+chaos: ## hang-ups, broken databases, fail-over, memory: ten minutes of them, with a table of what was seen
+	scripts/test.sh chaos
 
 bench: ## how fast it is on this machine
 	$(CARGO) bench --locked --features bench --bench main

@@ -9,58 +9,19 @@ use portcullis::model::time::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::bed::raw;
 use crate::browser::Browser;
 use crate::cli::{Place, env_of, run_aside};
 use crate::connector::{Answer, Connector, register};
+use crate::link::Link;
 use crate::on_both_databases;
 use crate::server::{Database, OwnDatabase, START, TestServer, USER, http};
 
-/// A wire to PostgreSQL that can be cut and mended.
-pub struct Wire {
-    port: u16,
-    target: String,
-    task: JoinHandle<()>,
-}
-
-impl Wire {
-    async fn to(target: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let task = tokio::spawn(Self::carry(listener, target.clone()));
-        Self { port, target, task }
-    }
-
-    async fn carry(listener: TcpListener, target: String) {
-        let mut open = JoinSet::new();
-        loop {
-            let (mut near, _) = listener.accept().await.unwrap();
-            let target = target.clone();
-            open.spawn(async move {
-                let mut far = TcpStream::connect(target).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-            });
-        }
-    }
-
-    /// Ends all connections; new ones are refused.
-    async fn cut(&mut self) {
-        self.task.abort();
-        let _ = (&mut self.task).await;
-    }
-
-    async fn mend(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        self.task = tokio::spawn(Self::carry(listener, self.target.clone()));
-    }
-}
-
 /// A database that goes away and comes back while a server runs on it.
 pub enum Outage {
-    Postgres(Box<Wire>),
+    Postgres(Box<Link>),
     /// Another process that holds the lock of the file.
     Sqlite(Box<SqliteConnection>),
 }
@@ -72,12 +33,8 @@ impl Outage {
         let patience = ("PORTCULLIS__DATABASE__ACQUIRE_TIMEOUT", "1s");
         let (settings, outage) = match database {
             Database::Postgres => {
-                let mut url = url::Url::parse(&own.url).unwrap();
-                let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
-                let wire = Wire::to(target).await;
-                url.set_host(Some("127.0.0.1")).unwrap();
-                url.set_port(Some(wire.port)).unwrap();
-                (vec![("PORTCULLIS__DATABASE__URL", url.to_string())], Self::Postgres(Box::new(wire)))
+                let link = Link::to_database(&own.url);
+                (vec![("PORTCULLIS__DATABASE__URL", link.url(&own.url))], Self::Postgres(Box::new(link)))
             }
             Database::Sqlite => {
                 drop(TestServer::on(own.clone(), &[], None).await.stop().await);
@@ -93,14 +50,14 @@ impl Outage {
 
     pub async fn begin(&mut self) {
         match self {
-            Self::Postgres(wire) => wire.cut().await,
+            Self::Postgres(link) => link.cut().await,
             Self::Sqlite(other) => drop(sqlx::raw_sql("begin exclusive").execute(&mut **other).await.unwrap()),
         }
     }
 
     pub async fn end(&mut self) {
         match self {
-            Self::Postgres(wire) => wire.mend().await,
+            Self::Postgres(link) => link.mend(),
             Self::Sqlite(other) => drop(sqlx::raw_sql("rollback").execute(&mut **other).await.unwrap()),
         }
     }

@@ -89,6 +89,24 @@ impl OwnDatabase {
     }
 }
 
+impl OwnDatabase {
+    /// The same, but on PostgreSQL a whole database, for tests that look at its connections or change its settings.
+    #[expect(clippy::disallowed_methods, reason = "the test's own setting, which the server never sees")]
+    pub async fn whole(database: Database) -> Self {
+        if database == Database::Sqlite {
+            return Self::new(database).await;
+        }
+        let base = std::env::var("PORTCULLIS_TEST_POSTGRES").expect("see `new`");
+        let name = format!("test_{}", unique());
+        let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&base).await.unwrap();
+        let sql = format!("create database {name}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        let mut url = url::Url::parse(&base).unwrap();
+        url.set_path(&name);
+        Self { url: url.into(), _folder: None }
+    }
+}
+
 /// A setting of the tests' own: the server answers requests, and nothing goes on beside; it learns of what others do
 /// when the test polls.
 pub const NOTHING_BESIDE: (&str, &str) = ("TEST_NOTHING_BESIDE", "true");
