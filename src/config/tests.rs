@@ -698,8 +698,8 @@ fn notices_tell_what_will_surprise() {
             let listen = ("PORTCULLIS__LISTEN", listen);
             let config = with(&[https, listen, ("PORTCULLIS__LIMITS__ENABLED", limits)]).unwrap();
             assert!(config.notices[0].contains("trusted_proxies = [\"127.0.0.1\", \"::1\"]"), "{:?}", config.notices);
-            let listed = with(&[https, listen, ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1")]).unwrap();
-            assert_eq!(listed.notices, Vec::<String>::new());
+            let named = with(&[https, listen, ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1")]).unwrap();
+            assert_eq!(named.notices, Vec::<String>::new());
         }
     }
     let config = with(&[https, ("PORTCULLIS__LISTEN", "0.0.0.0:8080")]).unwrap();

@@ -132,7 +132,7 @@ impl Proxies {
             return (peer, if any() { Forwarding::Missing } else { Forwarding::None });
         }
         let mut client = peer;
-        for hop in hops(self.0.form, parts.headers.get_all(&self.0.header)) {
+        for hop in hops(self.0.form, &parts.headers.get_all(&self.0.header)) {
             let Some(hop) = hop else { return (client, Forwarding::Unreadable) };
             client = hop;
             if !self.list(hop) {
@@ -209,7 +209,7 @@ mod tests {
         parts
     }
 
-    /// Proxies in 10.0.0.0/8 and 2001:db8:a::/48 that write this header.
+    /// Proxies in `10.0.0.0/8` and `2001:db8:a::/48` that write this header.
     fn proxies(header: &str) -> Proxies {
         Proxies::new(&["10.0.0.0/8".parse().unwrap(), "2001:db8:a::/48".parse().unwrap()], header).unwrap()
     }

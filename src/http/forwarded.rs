@@ -19,7 +19,7 @@ pub(super) enum Form {
 }
 
 /// The hops that the lines of a header name, from the right; `None` stands for one that can't be read.
-pub(super) fn hops(form: Form, lines: GetAll<'_, HeaderValue>) -> impl Iterator<Item = Option<IpAddr>> {
+pub(super) fn hops(form: Form, lines: &GetAll<'_, HeaderValue>) -> impl Iterator<Item = Option<IpAddr>> {
     // RFC 9110 §5.3: later lines continue earlier ones.
     lines.iter().rev().flat_map(|line| FromRight::split(line.as_bytes(), b',')).map(move |element| {
         let element = element?;
@@ -153,10 +153,10 @@ mod tests {
         for line in lines {
             headers.append(FORWARDED, HeaderValue::from_str(line).unwrap());
         }
-        hops(form, headers.get_all(FORWARDED)).map(|hop| hop.map_or("-".to_owned(), |hop| hop.to_string())).collect()
+        hops(form, &headers.get_all(FORWARDED)).map(|hop| hop.map_or("-".to_owned(), |hop| hop.to_string())).collect()
     }
 
-    /// As nginx, HAProxy, Apache, Envoy, AWS, Azure, IIS and others write them.
+    /// As nginx, `HAProxy`, Apache, Envoy, AWS, Azure, IIS and others write them.
     #[test]
     fn addresses_are_read_in_every_form_that_proxies_write() {
         for (text, expected) in [
@@ -283,7 +283,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
                 let headers = HeaderMap::from_iter([(FORWARDED, value)]);
                 for form in [Form::List, Form::Forwarded] {
-                    prop_assert!(hops(form, headers.get_all(FORWARDED)).count() <= bytes.len() + 1);
+                    prop_assert!(hops(form, &headers.get_all(FORWARDED)).count() <= bytes.len() + 1);
                 }
             }
         }

@@ -25,27 +25,26 @@ impl Host {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let (name, rest) = match text.strip_prefix('[') {
-            Some(inner) => {
-                let (address, rest) = inner.split_once(']')?;
-                (address.parse::<Ipv6Addr>().ok()?.to_string(), rest)
+        let (name, rest) = if let Some(inner) = text.strip_prefix('[') {
+            let (address, rest) = inner.split_once(']')?;
+            (address.parse::<Ipv6Addr>().ok()?.to_string(), rest)
+        } else {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            // RFC 3986 §3.2.2: `reg-name`. A user name before the host is no host.
+            let lawful = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
+            if !name.bytes().all(lawful) {
+                return None;
             }
-            None => {
-                let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
-                // RFC 3986 §3.2.2: `reg-name`. A user name before the host is no host.
-                let lawful = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
-                if !name.bytes().all(lawful) {
-                    return None;
-                }
-                (name.trim_end_matches('.').to_ascii_lowercase(), rest)
-            }
+            (name.trim_end_matches('.').to_ascii_lowercase(), rest)
         };
         let port = match rest.strip_prefix(':') {
-            None if rest.is_empty() => None,
-            None => return None,
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse().ok()?)
+            }
+            // A colon alone is the usual port (RFC 3986 §3.2.3).
             Some("") => None,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
-            Some(_) => return None,
+            None if rest.is_empty() => None,
+            Some(_) | None => return None,
         };
         (!name.is_empty()).then_some(Self { name, port })
     }

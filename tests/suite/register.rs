@@ -596,6 +596,37 @@ on_both_databases! {
     }
 }
 
+/// T9, T22: a client that writes other addresses before its own, readable or not, uses up its own share and nobody else's.
+#[tokio::test]
+async fn a_made_up_address_evades_no_limit_and_costs_nobody_else() {
+    for (header, own) in [("X-Forwarded-For", "198.51.100.1"), ("Forwarded", "for=198.51.100.1")] {
+        let settings = [
+            ("PORTCULLIS__LIMITS__ENABLED", "true"),
+            ("PORTCULLIS__LIMITS__REGISTER_PER_MINUTE", "3"),
+            ("PORTCULLIS__LIMITS__TRUSTED_PROXIES", "127.0.0.1"),
+            ("PORTCULLIS__LIMITS__FORWARDED_HEADER", header),
+        ];
+        let server = TestServer::with(Database::Sqlite, &settings).await;
+        let send = async |from: String| {
+            let request = http().post(server.url("/register")).header("content-type", "application/json");
+            // What the proxy doesn't write it passes on.
+            let request = request.header(header, from).header("x-real-ip", "192.0.2.1");
+            answer(request.body(public("Many").to_string())).await.status.as_u16()
+        };
+        let mut statuses = Vec::new();
+        for number in 1..20 {
+            let victim = own.replace("198.51.100.1", &format!("192.0.2.{number}"));
+            for written in [format!("{victim}, x, {own}"), format!("x, {victim}, {own}"), format!("\"{victim}, {own}")]
+            {
+                statuses.push(send(written).await);
+            }
+        }
+        assert_eq!(statuses[..4], [201, 201, 201, 429], "{header}");
+        assert!(statuses[4..].iter().all(|status| *status == 429), "{header} {statuses:?}");
+        assert_eq!(send(own.replace("198.51.100.1", "192.0.2.1")).await, 201, "{header}");
+    }
+}
+
 /// R-18: nothing on the pages is loaded from where a client says that its logo is.
 #[tokio::test]
 async fn logos_are_neither_kept_nor_shown() {
