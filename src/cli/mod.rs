@@ -20,6 +20,7 @@ mod users;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -29,6 +30,9 @@ use crate::config::{Config, Problems};
 use crate::crypto::master::MasterKey;
 use crate::store::backup::FileError;
 use crate::store::{AccountError, ConnectError, Store, StoreError};
+
+/// How long threads may take to end after everything else.
+const LAST_THREADS: Duration = Duration::from_millis(500);
 
 /// OAuth 2.1 authorization server and bearer-protected MCP server in one binary.
 ///
@@ -177,7 +181,10 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&CliError::Other(format!("the runtime can't start: {error}"))),
     };
-    match runtime.block_on(dispatch(arguments)) {
+    let outcome = runtime.block_on(dispatch(arguments));
+    // Work that blocks a thread is not waited for: a stop has its time.
+    runtime.shutdown_timeout(LAST_THREADS);
+    match outcome {
         Ok(code) => code,
         Err(error) => fail(&error),
     }

@@ -1,5 +1,6 @@
 //! `serve`: the server, with what a person needs to hear when it starts.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -44,11 +45,13 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
         }
         built => built?,
     };
+    // From the first connection on a signal is a stop in order.
+    let stop = stop_signal();
     let listener =
         TcpListener::bind(config.listen).await.map_err(|source| CliError::Listen { address: config.listen, source })?;
     tracing::info!(listen = %config.listen, public_url = config.origin(), database = app.store().engine(), "serving");
     greet(&config, &app, &clock, &random).await?;
-    serve(listener, app, stop_signal()).await;
+    serve(listener, app, stop).await;
     Ok(())
 }
 
@@ -78,19 +81,23 @@ fn announce(text: &str) {
     }
 }
 
-/// Resolves at the first interrupt or termination signal.
-pub(super) async fn stop_signal() {
-    let terminate = async {
+/// Resolves at the first interrupt or termination signal that comes from now on.
+pub(super) fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
+    #[cfg(unix)]
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let terminate = async move {
         #[cfg(unix)]
-        if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        if let Ok(mut signal) = terminate {
             signal.recv().await;
             return;
         }
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
+    async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminate => {}
+        }
+        tracing::info!("stopping");
     }
-    tracing::info!("stopping");
 }
