@@ -13,11 +13,11 @@ pub(crate) mod visit;
 mod watch;
 
 use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::http::header::InvalidHeaderName;
-use tokio_util::sync::CancellationToken;
 
 use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::{Profiles, ProfilesError};
@@ -77,7 +77,7 @@ pub struct Parts {
     pub(crate) limits: Option<Limits>,
     pub(crate) visits: Visits,
     /// The server is about to stop: nothing new should be sent here.
-    pub(crate) stopping: CancellationToken,
+    pub(crate) stopping: Arc<AtomicBool>,
     inbox: std::sync::Mutex<Option<Inbox>>,
     readiness: readiness::Readiness,
     polling: tokio::sync::Mutex<Watch>,
@@ -253,7 +253,7 @@ impl App {
             library,
             limits,
             visits,
-            stopping: CancellationToken::new(),
+            stopping: Arc::default(),
             inbox: std::sync::Mutex::new(inbox),
             readiness: readiness::Readiness::default(),
             polling: tokio::sync::Mutex::default(),

@@ -196,7 +196,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
     // Not all commands need a configuration.
     let config = || load(file);
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config()?).await,
+        Command::Serve => Box::pin(serve::run(config()?)).await,
         Command::Migrate => {
             let store = open(&config()?).await?;
             say(&format!("The {} database is up to date.", store.engine()))

@@ -1,5 +1,7 @@
 //! Liveness and readiness, for supervisors and load balancers.
 
+use std::sync::atomic::Ordering;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -28,7 +30,7 @@ pub(crate) async fn live(State(app): State<App>, visit: Visit) -> Response {
 /// signing keys can be opened. Anything less is 503 and named. So it is once the server is about to stop, that no balancer
 /// sends more.
 pub(crate) async fn ready(State(app): State<App>, visit: Visit) -> Response {
-    let stopping = app.stopping.is_cancelled();
+    let stopping = app.stopping.load(Ordering::Relaxed);
     let failing = if stopping { Vec::new() } else { app.failing().await };
     let (code, status) = match failing.is_empty() {
         _ if stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::Stop;
-use super::connection::{Pulse, connection};
+use super::connection::{Order, Pulse, connection};
 use crate::config::Connections;
 use crate::http::address::{Network, Proxies};
 
@@ -38,7 +38,7 @@ const LEAST: usize = 16;
 pub(super) struct Acceptor {
     pub(super) router: Router,
     pub(super) seats: Arc<Seats>,
-    pub(super) stop: Stop,
+    pub(super) stop: Arc<Stop>,
     pub(super) tasks: TaskTracker,
 }
 
@@ -81,7 +81,7 @@ impl Acceptor {
         if let Err(error) = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&alive)) {
             tracing::debug!(%peer, %error, "a connection could not be set up as it should be");
         }
-        let (router, stop) = (self.router.clone(), self.stop.clone());
+        let (router, stop) = (self.router.clone(), Arc::clone(&self.stop));
         self.tasks.spawn(async move {
             let (limits, pulse) = (Arc::clone(&seat.seats.limits), Arc::clone(&seat.pulse));
             connection(stream, peer, router, limits, pulse, stop).await;
@@ -111,6 +111,8 @@ pub(super) struct Seats {
 struct Taken {
     last: u64,
     open: HashMap<u64, Arc<Pulse>>,
+    /// How many of them make room for others.
+    leaving: usize,
     networks: HashMap<Network, usize>,
 }
 
@@ -177,8 +179,8 @@ impl Seats {
             }
             return None;
         }
-        if taken.open.len() >= self.most && !taken.make_room() {
-            let open = taken.open.len();
+        if taken.staying() >= self.most && !taken.make_room() {
+            let open = taken.staying();
             drop(taken);
             if let Some(times) = self.full.say() {
                 tracing::warn!(%peer, times, open, "connections refused: connections.max are open, all of them busy");
@@ -198,16 +200,25 @@ impl Seats {
     fn make_room(&self) {
         self.taken().make_room();
     }
+
+    /// Tells all connections what to do.
+    pub(super) fn order(&self, order: Order) {
+        self.taken().open.values().for_each(|pulse| pulse.order(order));
+    }
 }
 
 impl Taken {
+    fn staying(&self) -> usize {
+        self.open.len().saturating_sub(self.leaving)
+    }
+
     /// Strangers go before proxies: behind one connection of a proxy there are many people.
     fn make_room(&mut self) -> bool {
-        let idle = self.open.iter().filter_map(|(number, pulse)| Some((pulse.of_proxy, pulse.idle_since()?, *number)));
-        let Some((_, _, number)) = idle.min() else { return false };
-        if let Some(pulse) = self.open.remove(&number) {
-            pulse.make_room();
-        }
+        let staying = self.open.values().filter(|pulse| !pulse.is_leaving());
+        let idle = staying.filter_map(|pulse| Some((pulse.of_proxy, pulse.idle_since()?, pulse)));
+        let Some((_, _, pulse)) = idle.min_by_key(|(of_proxy, since, _)| (*of_proxy, *since)) else { return false };
+        pulse.order(Order::Leave);
+        self.leaving += 1;
         true
     }
 }
@@ -216,6 +227,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken();
         taken.open.remove(&self.number);
+        if self.pulse.is_leaving() {
+            taken.leaving = taken.leaving.saturating_sub(1);
+        }
         if let Some(network) = self.network
             && let Some(count) = taken.networks.get_mut(&network)
         {
@@ -317,18 +331,19 @@ mod tests {
         let busy = first.pulse.begins(false);
         // The stranger that is idle goes before the proxy that has been so for longer.
         let third = seats.admit(from("192.0.2.3")).unwrap();
-        let here = |number| seats.taken().open.contains_key(&number);
-        assert!(here(proxied.number) && here(first.number) && !here(second.number) && here(third.number));
+        let here = |seat: &super::Seat| !seat.pulse.is_leaving();
+        assert!(here(&proxied) && here(&first) && !here(&second) && here(&third));
         let _busy_too = third.pulse.begins(false);
         let fourth = seats.admit(from("192.0.2.4")).unwrap();
-        assert!(!here(proxied.number) && here(fourth.number));
+        assert!(!here(&proxied) && here(&fourth));
         let _all_busy = fourth.pulse.begins(true);
         assert!(seats.admit(from("192.0.2.5")).is_none());
         drop(busy);
         let fifth = seats.admit(from("192.0.2.5")).unwrap();
-        assert!(!here(first.number) && here(fifth.number));
+        assert!(!here(&first) && here(&fifth));
         drop([proxied, first, second, third, fourth, fifth]);
-        assert_eq!((seats.open(), seats.taken().networks.len()), (0, 0));
+        let taken = seats.taken();
+        assert_eq!((taken.open.len(), taken.leaving, taken.networks.len()), (0, 0, 0));
     }
 
     #[test]

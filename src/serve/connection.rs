@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -88,8 +88,19 @@ pub(super) struct Pulse {
     lingers: Moment,
     /// Whether nothing was under way when the peer was asked to end: there is no answer to lose.
     quiet: AtomicBool,
-    /// Its place is needed.
-    leave: Notify,
+    /// What it was told to do, as the number of an [`Order`].
+    ordered: AtomicU8,
+    /// Something was. One for each connection: what all shared would be locked at every request.
+    orders: Notify,
+}
+
+/// What a connection is told to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// End as soon as no answer is lost by it.
+    Leave = 1,
+    /// End as it is.
+    Cut = 2,
 }
 
 /// What is due at a deadline.
@@ -129,7 +140,8 @@ impl Pulse {
             told: Moment::default(),
             lingers: Moment::default(),
             quiet: AtomicBool::new(false),
-            leave: Notify::new(),
+            ordered: AtomicU8::new(0),
+            orders: Notify::new(),
         }
     }
 
@@ -155,9 +167,21 @@ impl Pulse {
         (!self.is_busy()).then(|| self.born + self.idle.get().unwrap_or_default())
     }
 
-    /// Has it end as soon as no answer is lost by it.
-    pub(super) fn make_room(&self) {
-        self.leave.notify_one();
+    /// Tells it what to do.
+    pub(super) fn order(&self, order: Order) {
+        self.ordered.fetch_max(order as u8, Ordering::Relaxed);
+        self.orders.notify_one();
+    }
+
+    /// Whether it was told to leave.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.ordered.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether it has to end as it is. Who has sent no whole request yet waits for no answer.
+    fn is_cut(&self) -> bool {
+        let ordered = self.ordered.load(Ordering::Relaxed);
+        ordered >= Order::Cut as u8 || (ordered > 0 && !self.served.load(Ordering::Relaxed))
     }
 
     /// What is due next, and when.
@@ -193,28 +217,28 @@ pub(super) async fn connection(
     router: Router,
     limits: Arc<Connections>,
     pulse: Arc<Pulse>,
-    stop: Stop,
+    stop: Arc<Stop>,
 ) {
     let io = TokioIo::new(Watched { inner: stream, pulse: Arc::clone(&pulse), drained: 0 });
     let service = service_fn({
-        let (pulse, stop) = (Arc::clone(&pulse), stop.clone());
+        let pulse = Arc::clone(&pulse);
         move |request| {
-            let (router, pulse, stop) = (router.clone(), Arc::clone(&pulse), stop.clone());
+            let (router, pulse, stop) = (router.clone(), Arc::clone(&pulse), Arc::clone(&stop));
             async move { Ok::<_, Infallible>(exchange(router, peer, &pulse, &stop, request).await) }
         }
     });
     let builder = builder(&limits);
     let mut served = pin!(builder.serve_connection(io, service));
     let mut alarm = pin!(sleep_until(pulse.next(&limits).0));
-    let (mut closing, mut cut) = (pin!(stop.closing.cancelled()), pin!(stop.cut.cancelled()));
-    let mut leave = pin!(pulse.leave.notified());
+    let mut orders = pin!(pulse.orders.notified());
     let ended = poll_fn(|context| {
-        let gone = leave.as_mut().poll(context).is_ready();
-        // Who has sent no whole request yet waits for no answer.
-        if cut.as_mut().poll(context).is_ready() || (gone && !pulse.served.load(Ordering::Relaxed)) {
+        while orders.as_mut().poll(context).is_ready() {
+            orders.set(pulse.orders.notified());
+        }
+        if pulse.is_cut() {
             return Poll::Ready(Ok(()));
         }
-        let mut tell = gone || closing.as_mut().poll(context).is_ready();
+        let mut tell = pulse.is_leaving();
         loop {
             if tell && pulse.told.get().is_none() {
                 pulse.quiet.store(!pulse.is_busy() && pulse.head.get().is_none(), Ordering::Relaxed);

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,7 +26,7 @@ use super::connection::{InFlight, Pulse};
 /// How much of an unread body is read and thrown away before the answer, and for how long. Any call that a client makes
 /// without a token fits; more is not worth the answer's delay.
 const DRAIN_BYTES: u64 = 256 << 10;
-const DRAIN_TIME: Duration = Duration::from_millis(500);
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Answers one request.
 pub(super) async fn exchange(
@@ -48,7 +49,7 @@ pub(super) async fn exchange(
         None => true,
     };
     // HTTP/2 ends the request's stream alone (RFC 9113 §8.1).
-    if !http2 && (!clean || stop.stopping.is_cancelled()) {
+    if !http2 && (!clean || stop.stopping.load(Ordering::Relaxed)) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let ends = is_event_stream(response.headers()).then(|| Box::pin(stop.streams.clone().cancelled_owned()));

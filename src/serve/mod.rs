@@ -10,6 +10,7 @@ mod exchange;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ use crate::app::App;
 use crate::server::router;
 use accept::{Acceptor, Seats};
 use background::Background;
+use connection::Order;
 
 // After the signal and `shutdown.delay` a stop takes less than ten seconds, whatever clients do: these and the limits of
 // `background` together.
@@ -32,48 +34,44 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long connections may take to end that are cut off.
 const CUT: Duration = Duration::from_millis(500);
 /// How long the database may take to let go.
-const CLOSE: Duration = Duration::from_millis(1500);
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// A connection to SQLite has the database, its log and its index open.
 const FILES_PER_DATABASE_CONNECTION: u32 = 3;
 
 /// How far the end has come. Each step is taken once, in this order.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Stop {
     /// The server is about to stop: `/readyz` says no, and answers announce that the connection closes.
-    stopping: CancellationToken,
-    /// No connection is accepted any more, and those that are open end with the request that is under way.
+    stopping: Arc<AtomicBool>,
+    /// No connection is accepted any more.
     closing: CancellationToken,
     /// Event streams end.
     streams: CancellationToken,
-    /// Connections end as they are.
-    cut: CancellationToken,
+}
+
+impl Stop {
+    fn new(stopping: Arc<AtomicBool>) -> Self {
+        Self { stopping, closing: CancellationToken::new(), streams: CancellationToken::new() }
+    }
 }
 
 /// Serves on `listener` until `shutdown` resolves and `shutdown.delay` has passed; then requests under way are finished,
 /// for a while.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) {
-    let stop = Stop {
-        stopping: app.stopping.clone(),
-        closing: CancellationToken::new(),
-        streams: CancellationToken::new(),
-        cut: CancellationToken::new(),
-    };
+    let stop = Arc::new(Stop::new(Arc::clone(&app.stopping)));
+    let seats = Arc::new(Seats::new(
+        app.config.connections.clone(),
+        app.visits.proxies.clone(),
+        FILES_PER_DATABASE_CONNECTION.saturating_mul(app.config.database.max_connections),
+    ));
     let tasks = TaskTracker::new();
-    let acceptor = Acceptor {
-        router: router(&app),
-        seats: Arc::new(Seats::new(
-            app.config.connections.clone(),
-            app.visits.proxies.clone(),
-            FILES_PER_DATABASE_CONNECTION.saturating_mul(app.config.database.max_connections),
-        )),
-        stop: stop.clone(),
-        tasks: tasks.clone(),
-    };
+    let acceptor =
+        Acceptor { router: router(&app), seats: Arc::clone(&seats), stop: Arc::clone(&stop), tasks: tasks.clone() };
     let background = Background::start(&app);
     let signal = async {
         shutdown.await;
-        stop.stopping.cancel();
+        stop.stopping.store(true, Ordering::Relaxed);
         let delay = app.config.shutdown.delay;
         if !delay.is_zero() {
             tracing::info!(
@@ -85,16 +83,18 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
         stop.closing.cancel();
     };
     // The listener is closed before connections are waited for.
-    tokio::join!(acceptor.run(listener), signal);
-    tasks.close();
-    end_connections(&stop, &tasks).await;
+    tokio::join!(signal, acceptor.run(listener));
+    end_connections(&stop, &seats, &tasks).await;
     background.stop().await;
     if timeout(CLOSE, app.store().close()).await.is_err() {
         tracing::warn!("the database did not let go in time");
     }
 }
 
-async fn end_connections(stop: &Stop, tasks: &TaskTracker) {
+/// Ends all connections: those at once that wait, the others with the request that is under way, and the rest as they are.
+async fn end_connections(stop: &Stop, seats: &Seats, tasks: &TaskTracker) {
+    tasks.close();
+    seats.order(Order::Leave);
     let streams = async {
         sleep(STREAMS).await;
         stop.streams.cancel();
@@ -109,8 +109,7 @@ async fn end_connections(stop: &Stop, tasks: &TaskTracker) {
     if ended.await.is_err() {
         tracing::warn!(connections = tasks.len(), "some requests did not end in time and were cut off");
     }
-    stop.streams.cancel();
-    stop.cut.cancel();
+    seats.order(Order::Cut);
     let _ = timeout(CUT, tasks.wait()).await;
 }
 

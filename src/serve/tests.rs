@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +16,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::io::ReaderStream;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accept::{Acceptor, Seats};
@@ -24,43 +24,34 @@ use crate::config::Connections;
 use crate::http::address::Proxies;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_mins(5);
 
 struct Fixture {
     address: SocketAddr,
-    stop: Stop,
+    stop: Arc<Stop>,
+    seats: Arc<Seats>,
     tasks: TaskTracker,
 }
 
-/// A server with limits of a second.
-async fn serve(router: Router) -> Fixture {
-    let second = Duration::from_secs(1);
-    let limits = Connections {
-        max: 100,
-        max_per_network: 100,
-        header_timeout: second,
-        idle_timeout: second,
-        header_bytes: 8192,
-    };
-    let stop = Stop {
-        stopping: CancellationToken::new(),
-        closing: CancellationToken::new(),
-        streams: CancellationToken::new(),
-        cut: CancellationToken::new(),
-    };
-    let (tasks, seats) = (TaskTracker::new(), Arc::new(Seats::new(limits, Proxies::none(), 0)));
+/// A server with this limit on headers and on waiting.
+async fn serve(limit: Duration, router: Router) -> Fixture {
+    let limits =
+        Connections { max: 100, max_per_network: 100, header_timeout: limit, idle_timeout: limit, header_bytes: 8192 };
+    let (stop, tasks) = (Arc::new(Stop::new(Arc::default())), TaskTracker::new());
+    let seats = Arc::new(Seats::new(limits, Proxies::none(), 0));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(Acceptor { router, seats, stop: stop.clone(), tasks: tasks.clone() }.run(listener));
-    Fixture { address, stop, tasks }
+    let (own, seated) = (Arc::clone(&stop), Arc::clone(&seats));
+    tokio::spawn(Acceptor { router, seats: seated, stop: own, tasks: tasks.clone() }.run(listener));
+    Fixture { address, stop, seats, tasks }
 }
 
 impl Fixture {
     async fn end(&self) -> Duration {
         let begun = Instant::now();
-        self.stop.stopping.cancel();
+        self.stop.stopping.store(true, Ordering::Relaxed);
         self.stop.closing.cancel();
-        self.tasks.close();
-        end_connections(&self.stop, &self.tasks).await;
+        end_connections(&self.stop, &self.seats, &self.tasks).await;
         assert!(self.tasks.is_empty());
         begun.elapsed()
     }
@@ -95,25 +86,25 @@ async fn get(address: SocketAddr, headers: &str) -> TcpStream {
 /// Neither the limit on waiting nor the one on headers counts while an answer is under way, also a silent one.
 #[tokio::test]
 async fn event_streams_outlive_every_limit() {
-    let apart = Duration::from_millis(1500);
-    let fixture = serve(Router::new().route("/", any(async move || events(2, apart, "text/event-stream")))).await;
-    let mut stream = get(fixture.address, "connection: close\r\n").await;
-    let text = read_to_end(&mut stream).await;
-    assert_eq!(text.matches("data: x").count(), 2, "{text}");
-    assert!(text.ends_with("0\r\n\r\n"), "{text}");
-    // The end of the stream is the beginning of the wait.
+    let limit = Duration::from_secs(2);
+    let handler = async move || events(1, 2 * limit, "text/event-stream");
+    let fixture = serve(limit, Router::new().route("/", any(handler))).await;
     let mut stream = get(fixture.address, "").await;
+    // The end of the stream is the beginning of the wait, after which the connection ends.
     let text = read_to_end(&mut stream).await;
-    assert_eq!(text.matches("data: x").count(), 2, "{text}");
+    assert_eq!(text.matches("data: x").count(), 1, "{text}");
+    assert!(text.ends_with("0\r\n\r\n"), "{text}");
 }
 
 /// At the stop an event stream is brought to its end, as a stream that is complete.
 #[tokio::test]
 async fn a_stop_ends_event_streams_in_order() {
     let apart = Duration::from_millis(100);
-    let fixture =
-        serve(Router::new().route("/", any(async move || events(100_000, apart, "text/event-stream; charset=utf-8"))))
-            .await;
+    let fixture = serve(
+        LONG,
+        Router::new().route("/", any(async move || events(100_000, apart, "text/event-stream; charset=utf-8"))),
+    )
+    .await;
     let mut stream = get(fixture.address, "").await;
     let mut first = [0; 300];
     assert!(timeout(PATIENCE, stream.read(&mut first)).await.unwrap().unwrap() > 0);
@@ -132,7 +123,7 @@ async fn nothing_that_a_client_does_holds_a_stop_up() {
         }
         events(100_000, Duration::from_millis(10), "application/octet-stream")
     };
-    let fixture = serve(Router::new().route("/", any(handler))).await;
+    let fixture = serve(LONG, Router::new().route("/", any(handler))).await;
     let mut open = Vec::new();
     for begun in [
         "",
@@ -159,8 +150,9 @@ async fn nothing_that_a_client_does_holds_a_stop_up() {
 /// The last answer of a connection that closes announces it.
 #[tokio::test]
 async fn answers_announce_the_stop() {
-    let fixture = serve(Router::new().route("/", any(async || Ok::<_, Infallible>(Bytes::from_static(b"x"))))).await;
-    fixture.stop.stopping.cancel();
+    let fixture =
+        serve(LONG, Router::new().route("/", any(async || Ok::<_, Infallible>(Bytes::from_static(b"x"))))).await;
+    fixture.stop.stopping.store(true, Ordering::Relaxed);
     let mut stream = get(fixture.address, "").await;
     let text = read_to_end(&mut stream).await;
     assert!(text.contains("connection: close\r\n"), "{text}");

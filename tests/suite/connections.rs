@@ -123,7 +123,7 @@ async fn a_body_that_waits_for_our_word_is_not_asked_for() {
 /// Half-sent requests, however slowly they go on, and silent connections end in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_sent_request_ends_in_time() {
-    let server = server(&[("PORTCULLIS__CONNECTIONS__HEADER_TIMEOUT", "1s")]).await;
+    let server = server(&[("PORTCULLIS__CONNECTIONS__HEADER_TIMEOUT", "2s")]).await;
     for begun in ["", "G", "GET /healthz HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: "] {
         for after in [0, 1] {
             let mut wire = Wire::to(&server.address).await;
@@ -156,7 +156,7 @@ async fn a_half_sent_request_ends_in_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_closed_in_order() {
-    let server = server(&[("PORTCULLIS__CONNECTIONS__IDLE_TIMEOUT", "1s")]).await;
+    let server = server(&[("PORTCULLIS__CONNECTIONS__IDLE_TIMEOUT", "3s")]).await;
     let mut wire = Wire::to(&server.address).await;
     for _ in 0..3 {
         wire.request("GET /healthz", "", "").await;

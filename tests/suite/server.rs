@@ -203,7 +203,7 @@ impl TestServer {
                 .unwrap();
         store.migrate().await.unwrap();
         let (clock, hand) = Clock::settable(start);
-        let app = App::build(config.clone(), store, clock, Random::system(), resolver.clone()).await.unwrap();
+        let app = Box::pin(App::build(config.clone(), store, clock, Random::system(), resolver.clone())).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = app.clone();
         let beside = !settings.contains(&NOTHING_BESIDE);
