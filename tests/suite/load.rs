@@ -41,7 +41,7 @@ impl Table {
                  | Flows ended | Idle in transaction |"
             }
             Self::Faults => {
-                "| What broke | For | 503 during it | Slowest answer | `/readyz` no after | Last 503 after its end \
+                "| What broke | For | Answered with 503 | Slowest answer | `/readyz` no after | Last 503 after its end \
                  | `/readyz` yes after | Faults |"
             }
             Self::Memory => "| What was done | Before | At its highest | Afterwards | What came of it |",

@@ -159,13 +159,16 @@ impl Trial {
 fn look(samples: &[Sample], broken: Broken, began: Instant, ended: Instant) -> Seen {
     let view = View { samples, broken, began, ended };
     let faults = [view.answers(), view.impossible(), view.readiness(), view.readiness_by_the_rest()].concat();
-    let during: Vec<_> = view.during().filter(|own| own.kind != "readyz" && !FREE.contains(&own.kind)).collect();
+    let again_after = view.last_refused(|kind| kind != LONG);
+    let affected = |own: &&Sample| own.began > began && own.ended() <= ended + again_after;
+    let counted = |own: &&Sample| own.kind != "readyz" && !FREE.contains(&own.kind);
+    let affected: Vec<_> = samples.iter().filter(affected).filter(counted).collect();
     let mut seen = Seen {
-        asked: during.len(),
-        refused: during.iter().filter(|own| own.is_unavailable()).count(),
+        asked: affected.len(),
+        refused: affected.iter().filter(|own| own.is_unavailable()).count(),
         slowest: samples.iter().filter(|own| own.kind != LONG).map(|own| own.took).max().unwrap_or_default(),
         no_after: view.no_after(),
-        again_after: view.last_refused(|kind| kind != LONG),
+        again_after,
         ready_after: view.last_refused(|kind| kind == "readyz"),
         faults,
     };
