@@ -13,7 +13,7 @@ use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::token::{RefreshRequest, narrow};
-use crate::store::Rotate;
+use crate::store::{Rotate, StoreError};
 
 pub(super) async fn rotate(
     app: &App,
@@ -24,7 +24,6 @@ pub(super) async fn rotate(
     now: Timestamp,
 ) -> Result<Response, Rejection> {
     let presented = Secret::presented(&request.refresh_token);
-    let old = presented.hash();
     let Some(stored) = stored.filter(|stored| stored.grant.client_id == client.id) else {
         return Err(Rotation::Unknown.refusal().into());
     };
@@ -44,21 +43,32 @@ pub(super) async fn rotate(
     }
     let scope = narrow(request.scope.as_ref(), &granted, &app.rules.scope)?;
     let access = app.mint.issue(&stored.grant, &scope, lifetimes.access, now)?;
-    let successor = app.master.refresh_successor(&presented);
     let tokens = &app.config.tokens;
-    let rotation = app
-        .store
-        .rotate_refresh_token(&Rotate {
-            old: &old,
+    let used_from = app.visits.key.place(visit.network());
+    let exchange = async |old: &Secret| {
+        let successor = app.master.refresh_successor(old);
+        let rotate = Rotate {
+            old: &old.hash(),
             new: &successor.hash(),
             new_expires_at: now.plus(lifetimes.refresh_idle).min(stored.grant.expires_at),
             grace_began_at: now.minus(tokens.refresh_grace),
             grace_uses: i64::from(tokens.refresh_grace_uses),
             under_way_since: now.minus(UNDER_WAY),
-            used_from: &app.visits.key.place(visit.network()),
+            used_from: &used_from,
             now,
-        })
-        .await?;
+        };
+        Ok::<_, StoreError>((app.store.rotate_refresh_token(&rotate).await?, successor))
+    };
+    let (mut rotation, mut successor) = exchange(&presented).await?;
+    if rotation == Rotation::Overtaken(FirstUse::Here) {
+        // Of requests that one program sent at once, a quicker one has used the successor already: the slower ones get
+        // what that one got, as long as it is unused. One step, for seconds, for the same network: no ancestor leads
+        // any further, and a refusal here would make the client throw away a connection that is well.
+        let (next, latest) = exchange(&successor).await?;
+        if next == Rotation::Repeated(FirstUse::Here) {
+            (rotation, successor) = (next, latest);
+        }
+    }
     let grant = &stored.grant.id;
     if let Rotation::Repeated(FirstUse::Elsewhere)
     | Rotation::Overtaken(FirstUse::Elsewhere)
