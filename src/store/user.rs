@@ -1,10 +1,10 @@
 //! `user_account` and `setup_link`.
 
-use super::ending::{Ended, end_grants_of_user};
+use super::ending::{Ended, end_grant, end_grants_of_user};
 use super::fault::{Fate, Fault};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
-use crate::model::id::UserId;
+use crate::model::id::{GrantId, UserId};
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
 use crate::model::user::{Role, User, Username};
@@ -76,10 +76,10 @@ macro_rules! insert_user {
     };
 }
 
-/// Ends what an account's earlier credentials have opened: sessions, codes that wait, connections, remembered approvals.
-/// Who signs in with the present one meanwhile stays signed in. Gives an [`Ended`].
-macro_rules! end_everything {
-    ($tx:expr, $user:expr, $now:expr, $because:expr) => {{
+/// Ends what an account's earlier credentials have opened: sessions, codes that wait, connections (as `$grants` says),
+/// remembered approvals. What the present one has opened meanwhile stays. Gives what `$grants` gives.
+macro_rules! end_earlier {
+    ($tx:expr, $user:expr, $grants:expr) => {{
         sqlx::query(
             "delete from session where user_id = $1 and credential < (select credential from user_account where id = $1)",
         )
@@ -94,7 +94,7 @@ macro_rules! end_everything {
         .execute(&mut *$tx)
         .await?;
         // Codes go before grants: a redemption under way is waited for, and its grant is then seen.
-        let ended = end_grants_of_user!($tx, $user, $now, $because);
+        let ended = $grants;
         sqlx::query(
             "delete from consent where user_id = $1 and credential < (select credential from user_account where id = $1)",
         )
@@ -249,7 +249,7 @@ impl Store {
             .bind(now)
             .execute(&mut *tx)
             .await?;
-            end_everything!(tx, &user, now, "user disabled")
+            end_earlier!(tx, &user, end_grants_of_user!(tx, &user, now, "user disabled"))
         });
         self.tell(ended?).await?;
         self.end_what_was_under_way(id, now, "user disabled").await
@@ -258,7 +258,7 @@ impl Store {
     /// Ends what the old credential opened while it was being replaced. On PostgreSQL a code may be approved after the
     /// replacing transaction has looked for codes, and be redeemed before that transaction is committed. From the commit
     /// on no code of the old credential can be redeemed, so a second look misses nothing; the change is acknowledged
-    /// only after it.
+    /// only after it. What the new credential has opened meanwhile stays.
     async fn end_what_was_under_way(
         &self,
         id: &UserId,
@@ -266,8 +266,26 @@ impl Store {
         because: &'static str,
     ) -> Result<(), StoreError> {
         let user = id.clone();
-        let ended: Result<Ended, StoreError> = transact!(self, long, |tx| { end_everything!(tx, &user, now, because) });
-        self.tell(ended?).await?;
+        let ended: Result<Vec<Ended>, StoreError> = transact!(self, long, |tx| {
+            end_earlier!(tx, &user, {
+                let late: Vec<(GrantId,)> = sqlx::query_as(
+                    "select g.id from authorization_code c join token_grant g on g.id = c.grant_id
+                     where c.user_id = $1 and g.revoked_at is null
+                       and c.credential < (select credential from user_account where id = $1)",
+                )
+                .bind(&user)
+                .fetch_all(&mut *tx)
+                .await?;
+                let mut ended = Vec::new();
+                for (grant,) in &late {
+                    ended.push(end_grant!(tx, grant, now, because));
+                }
+                ended
+            })
+        });
+        for ended in ended? {
+            self.tell(ended).await?;
+        }
         Ok(())
     }
 
@@ -293,7 +311,7 @@ impl Store {
                 .bind(password_hash)
                 .execute(&mut *tx)
                 .await?;
-            end_everything!(tx, &user, now, "password changed")
+            end_earlier!(tx, &user, end_grants_of_user!(tx, &user, now, "password changed"))
         });
         self.tell(ended?).await?;
         self.end_what_was_under_way(id, now, "password changed").await
