@@ -1,7 +1,6 @@
 //! The admin API: who may call it, what it takes and what it says. Its document is the table of all operations.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 
 use portcullis::crypto::random::Random;
 use portcullis::model::api_token::{ApiScopes, Maker, Making};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::admin::Admin;
 use crate::connector::{Answer, Connector, answer, basic};
+use crate::log;
 use crate::on_both_databases;
 use crate::server::{Database, PASSWORD, TestServer, USER, http};
 
@@ -440,34 +440,16 @@ async fn refusals_are_in_the_log_with_the_name_of_the_token() {
     let server = TestServer::start(Database::Sqlite).await;
     let admin = Admin::of(&server).await;
     let narrow = Admin::with(&server, &["keys:read"]).await;
-    let log = Log::default();
-    let written = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || written.clone()).finish();
-    let listening = tracing::subscriber::set_default(subscriber);
+    let log = log::listen();
     narrow.get("/clients").await.refused(403, "insufficient_scope");
     admin.post("/clients", &json!({ "name": 1 })).await.refused(400, "invalid_request");
     admin.delete(&format!("/tokens/{}", admin.token)).await.refused(404, "not_found");
-    drop(listening);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.heard();
     for (name, code) in [("keys-read", "insufficient_scope"), ("root", "invalid_request"), ("root", "not_found")] {
         let named = format!("token=\"{name}\"");
         assert!(text.lines().any(|line| line.contains(&named) && line.contains(code)), "{name} {code}: {text}");
     }
     assert!(!text.contains("pca_"), "{text}");
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The last use is written once an hour, not at each call.

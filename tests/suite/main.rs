@@ -21,6 +21,7 @@ mod connector;
 mod layers;
 mod link;
 mod load;
+mod log;
 mod meddler;
 mod process;
 mod server;
