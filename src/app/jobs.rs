@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{App, BuildError, next_key};
 use crate::config::MAX_ACCESS_TTL;
@@ -25,6 +26,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 const EVIDENCE: Duration = Duration::from_hours(24);
 
 type Work = Pin<Box<dyn Future<Output = Result<u64, BuildError>> + Send>>;
+
+/// Why a job was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error(transparent)]
+    Failed(#[from] BuildError),
+    /// A fault of ours, which costs this one time and not the job.
+    #[error("{0}")]
+    Panicked(JoinError),
+}
 
 /// One job.
 struct Job {
@@ -49,16 +60,25 @@ const JOBS: [Job; 7] = [
 pub(crate) fn start(app: &App, stopped: &Receiver<bool>) -> JoinSet<()> {
     let mut running = JoinSet::new();
     for job in &JOBS {
-        running.spawn(repeat(job, app.clone(), stopped.clone()));
+        let app = app.clone();
+        running.spawn(repeat(job.name, job.every, move || (job.work)(app.clone()), stopped.clone()));
     }
     running
 }
 
+/// Does a job's work in a task of its own: a panic there is a failure, and ends with whoever waits for it.
+async fn carry_out(work: Work) -> Result<u64, JobError> {
+    match AbortOnDropHandle::new(tokio::spawn(work)).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(panicked) => Err(JobError::Panicked(panicked)),
+    }
+}
+
 /// Runs every job but the poll once. A failure stops none of the others; the first one is told.
-pub(super) async fn sweep(app: &App) -> Result<(), BuildError> {
+pub(super) async fn sweep(app: &App) -> Result<(), JobError> {
     let mut outcome = Ok(());
     for job in JOBS.iter().filter(|job| job.every == SWEEP_EVERY) {
-        if let Err(error) = (job.work)(app.clone()).await
+        if let Err(error) = carry_out((job.work)(app.clone())).await
             && outcome.is_ok()
         {
             outcome = Err(error);
@@ -68,18 +88,17 @@ pub(super) async fn sweep(app: &App) -> Result<(), BuildError> {
 }
 
 /// Runs a job again and again. A failure is reported once, and once when it is over.
-async fn repeat(job: &Job, app: App, mut stopped: Receiver<bool>) {
+async fn repeat(job: &'static str, every: Duration, work: impl Fn() -> Work, mut stopped: Receiver<bool>) {
     let mut failing = false;
     loop {
         tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => return,
-            () = tokio::time::sleep(job.every) => {}
+            () = tokio::time::sleep(every) => {}
         }
         let outcome = tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => return,
-            outcome = tokio::time::timeout(LIMIT, (job.work)(app.clone())) => outcome,
+            outcome = tokio::time::timeout(LIMIT, carry_out(work())) => outcome,
         };
-        let job = job.name;
         match outcome {
             Ok(Ok(rows)) => {
                 if std::mem::take(&mut failing) {
@@ -188,4 +207,58 @@ fn forget_networks(app: &App) -> u64 {
         limits.sweep();
     }
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use tokio::sync::{mpsc, watch};
+
+    use super::{JobError, Work, carry_out, repeat};
+    use crate::app::BuildError;
+
+    /// Whatever becomes of a job once, it is done again: a panic at any point costs that one time.
+    #[tokio::test]
+    async fn a_job_that_panics_or_fails_is_done_again() {
+        let (stop, stopped) = watch::channel(false);
+        let (done, mut times) = mpsc::channel(1);
+        let count = Arc::new(AtomicU32::new(0));
+        let work = move || -> Work {
+            let (done, time) = (done.clone(), count.fetch_add(1, Ordering::Relaxed));
+            Box::pin(async move {
+                assert_ne!(time, 0, "before anything is awaited");
+                done.send(time).await.unwrap();
+                assert_ne!(time, 2, "after something was awaited");
+                if time == 3 { Err(BuildError::NoMasterKey) } else { Ok(1) }
+            })
+        };
+        let running = tokio::spawn(repeat("test", Duration::from_millis(1), work, stopped));
+        for time in 1..6 {
+            assert_eq!(times.recv().await, Some(time));
+        }
+        stop.send(true).unwrap();
+        // What is under way waits for nobody here; the loop ends all the same.
+        running.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_with_its_words() {
+        let error = carry_out(Box::pin(async { panic!("no such day") })).await.unwrap_err();
+        assert!(matches!(error, JobError::Panicked(_)) && error.to_string().contains("no such day"), "{error}");
+    }
+
+    /// A job that is given up stops working: nothing goes on unseen.
+    #[tokio::test]
+    async fn work_ends_with_whoever_waits_for_it() {
+        let (alive, mut ended) = mpsc::channel::<()>(1);
+        let work: Work = Box::pin(async move {
+            let _alive = alive;
+            std::future::pending().await
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(1), carry_out(work)).await.is_err());
+        assert_eq!(ended.recv().await, None);
+    }
 }

@@ -46,6 +46,7 @@ use crate::oauth::scope::InvalidScopeToken;
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;
+pub use jobs::JobError;
 use watch::Watch;
 
 /// The application, cheap to clone: one value that every handler takes.
@@ -288,7 +289,7 @@ impl App {
     ///
     /// # Errors
     /// The first failure; the other jobs were done all the same.
-    pub async fn sweep(&self) -> Result<(), BuildError> {
+    pub async fn sweep(&self) -> Result<(), JobError> {
         jobs::sweep(self).await
     }
 

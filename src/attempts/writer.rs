@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::recorder::{Inbox, Recorder};
 use crate::model::attempt::{Event, Recorded};
@@ -41,21 +42,35 @@ pub async fn run(store: Store, recorder: Recorder, mut inbox: Inbox, mut stopped
             () = tokio::time::sleep(GATHER) => {}
         }
         inbox.take_waiting(&mut batch, BATCH);
-        lost += write(&store, &mut batch).await;
+        lost += write_apart(&store, &mut batch).await;
     }
     loop {
         inbox.take_waiting(&mut batch, BATCH);
         if batch.is_empty() {
             return;
         }
-        write(&store, &mut batch).await;
+        write_apart(&store, &mut batch).await;
     }
 }
 
-/// Writes a batch and empties it; tells how many events were lost.
-async fn write(store: &Store, batch: &mut Vec<Event>) -> u64 {
+/// Writes a batch and empties it, in a task of its own: a panic loses this batch, never those that follow. Tells how many
+/// events were lost.
+async fn write_apart(store: &Store, batch: &mut Vec<Event>) -> u64 {
+    let (store, batch) = (store.clone(), std::mem::take(batch));
     let events = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-    let (rows, crowded_out) = gather(std::mem::take(batch));
+    match AbortOnDropHandle::new(tokio::spawn(async move { write(&store, batch).await })).await {
+        Ok(lost) => lost,
+        Err(error) => {
+            tracing::error!(%error, events, "steps of attempts could not be recorded");
+            events
+        }
+    }
+}
+
+/// Writes a batch; tells how many events were lost.
+async fn write(store: &Store, batch: Vec<Event>) -> u64 {
+    let events = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+    let (rows, crowded_out) = gather(batch);
     let mut outcome = store.add_attempt_events(&rows).await;
     if outcome.is_err() {
         // Once more: after an outage the first statement may meet a connection that the outage cut.
