@@ -136,7 +136,10 @@ pub enum Rotation {
     Rotated,
     /// Used again inside the grace window while its successor was unused: the same successor is given again.
     Repeated(FirstUse),
-    /// Used again a moment after its first use, and its successor can't be given any more: refused, and nothing ends.
+    /// Used again a moment after its first use, from the same network, while the token after its successor was unused:
+    /// that one is given, as to the quicker request which used the successor.
+    CaughtUp,
+    /// Used again a moment after its first use, and nothing can be given any more: refused, and nothing ends.
     Overtaken(FirstUse),
     /// Used again otherwise: the grant is revoked now (RFC 9700 §4.14.2).
     Replayed(FirstUse),
@@ -220,7 +223,7 @@ impl Rotation {
                 "the refresh token was replaced a moment ago, and the new one is in use already: go on with the new \
                  one, or connect again",
             ),
-            Self::Rotated | Self::Repeated(_) | Self::Unknown => {
+            Self::Rotated | Self::Repeated(_) | Self::CaughtUp | Self::Unknown => {
                 Refusal::invalid_grant("the refresh token is unknown, expired or revoked: connect again")
             }
         }

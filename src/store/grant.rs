@@ -18,6 +18,8 @@ pub struct Rotate<'a> {
     pub old: &'a SecretHash,
     /// Digest of its successor.
     pub new: &'a SecretHash,
+    /// Digest of the successor's successor.
+    pub after_new: &'a SecretHash,
     /// When the successor dies unless used.
     pub new_expires_at: Timestamp,
     /// First uses before this moment are past the grace window.
@@ -89,6 +91,26 @@ struct ConnectionRow {
     refreshed_at: Option<Timestamp>,
 }
 
+/// Gives an unused token out again, counted in its own row. A use of it that is under way holds that row: the guard is
+/// judged again after it. Gives whether it was given.
+macro_rules! give_again {
+    ($tx:expr, $hash:expr, $most:expr, $now:expr) => {
+        sqlx::query(
+            "update refresh_token set repeats = repeats + 1
+             where token_hash = $1 and used_at is null and repeats < $2 and exists
+                 (select 1 from token_grant g
+                  where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $3)",
+        )
+        .bind($hash)
+        .bind($most)
+        .bind($now)
+        .execute(&mut *$tx)
+        .await?
+        .rows_affected()
+            == 1
+    };
+}
+
 impl Store {
     /// The refresh token with this digest, its grant and its client, whatever state they are in: all that a
     /// refresh has to know, in one look.
@@ -135,6 +157,7 @@ impl Store {
     pub async fn rotate_refresh_token(&self, rotate: &Rotate<'_>) -> Result<Rotation, StoreError> {
         let Rotate { new_expires_at, grace_began_at, grace_uses, under_way_since, now, .. } = *rotate;
         let (old, new, used_from) = (rotate.old.clone(), rotate.new.clone(), rotate.used_from.to_owned());
+        let after_new = rotate.after_new.clone();
         let outcome: Result<(Rotation, Ended), StoreError> = transact!(self, |tx| {
             'decided: {
                 let rotated: Option<(GrantId,)> = sqlx::query_as(
@@ -174,22 +197,8 @@ impl Store {
                 .await?;
                 let Some(used) = used else { break 'decided (Rotation::Unknown, Ended::NOTHING) };
                 let first_use = used.seen_from(&used_from);
-                if used.used_at > grace_began_at {
-                    // A use of the successor that is under way holds its row: the guard is judged again after it.
-                    let repeated = sqlx::query(
-                        "update refresh_token set repeats = repeats + 1
-                         where token_hash = $1 and used_at is null and repeats < $2 and exists
-                             (select 1 from token_grant g
-                              where g.id = refresh_token.grant_id and g.revoked_at is null and g.expires_at > $3)",
-                    )
-                    .bind(&new)
-                    .bind(grace_uses)
-                    .bind(now)
-                    .execute(&mut *tx)
-                    .await?;
-                    if repeated.rows_affected() == 1 {
-                        break 'decided (Rotation::Repeated(first_use), Ended::NOTHING);
-                    }
+                if used.used_at > grace_began_at && give_again!(tx, &new, grace_uses, now) {
+                    break 'decided (Rotation::Repeated(first_use), Ended::NOTHING);
                 }
                 let successor: Option<(Option<Timestamp>,)> =
                     sqlx::query_as("select used_at from refresh_token where token_hash = $1")
@@ -199,6 +208,11 @@ impl Store {
                 let repetition =
                     Repetition { used_at: used.used_at, successor: Successor::of(successor.map(|(used_at,)| used_at)) };
                 if !repetition.is_reuse(under_way_since, grace_began_at) {
+                    // The successor is in use, by a quicker one of several requests: the slower ones get what that one
+                    // got. One step, for seconds, for the same network: no ancestor leads any further.
+                    if first_use == FirstUse::Here && give_again!(tx, &after_new, grace_uses, now) {
+                        break 'decided (Rotation::CaughtUp, Ended::NOTHING);
+                    }
                     let rotation = if used.alive { Rotation::Overtaken(first_use) } else { Rotation::Unknown };
                     break 'decided (rotation, Ended::NOTHING);
                 }

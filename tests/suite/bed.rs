@@ -284,10 +284,11 @@ pub async fn rotate(store: &Store, old: &str, new: &str, now: i64) -> Result<Rot
 
 /// The same from anywhere.
 pub async fn rotate_from(store: &Store, from: &str, old: &str, new: &str, now: i64) -> Result<Rotation, StoreError> {
-    let (old, new) = (hash(old), hash(new));
+    let (old, new, after_new) = (hash(old), hash(new), hash(&format!("after {new}")));
     let rotate = Rotate {
         old: &old,
         new: &new,
+        after_new: &after_new,
         new_expires_at: at(now + 1_000),
         grace_began_at: at(now - 100),
         grace_uses: 2,

@@ -689,6 +689,7 @@ on_both_databases! {
         let rotate = Rotate {
             old: &old,
             new: &taken,
+            after_new: &hash("x 2"),
             new_expires_at: at(100),
             grace_began_at: at(-100),
             grace_uses: 2,

@@ -110,7 +110,15 @@ impl Model {
                 return Rotation::Repeated(FirstUse::Here);
             }
             if !unused && now - used < UNDER_WAY {
-                return if alive { Rotation::Overtaken(FirstUse::Here) } else { Rotation::Unknown };
+                if !alive {
+                    return Rotation::Unknown;
+                }
+                let latest = &mut self.line[index + 2];
+                if latest.used.is_none() && latest.repeats < GRACE_USES {
+                    latest.repeats += 1;
+                    return Rotation::CaughtUp;
+                }
+                return Rotation::Overtaken(FirstUse::Here);
             }
             let first = self.revoke("refresh token replayed");
             return if first { Rotation::Replayed(FirstUse::Here) } else { Rotation::Unknown };
@@ -157,6 +165,7 @@ async fn run(bed: &Bed, user: &UserId, client: &ClientId, case: usize, steps: &[
                 let rotate = Rotate {
                     old: &old,
                     new: &new,
+                    after_new: &token(index + 2),
                     new_expires_at: Timestamp(model.now + REFRESH_TTL),
                     grace_began_at: Timestamp(model.now - GRACE),
                     grace_uses: GRACE_USES,

@@ -140,6 +140,26 @@ on_both_databases! {
         assert!(!client.is_let_in(&fourth.access).await, "after ten seconds it is reuse");
     }
 
+    /// However many of them come, and in whatever order: requests sent at once end nothing. Those beyond
+    /// `refresh_grace_uses` are refused.
+    async fn many_requests_sent_at_once_end_nothing(database) {
+        let server = TestServer::with(database, &[("PORTCULLIS__TOKENS__REFRESH_GRACE_USES", "3")]).await;
+        let client = Connector::public(&server).await;
+        let first = client.connect().await;
+        let second = client.refresh(first.refresh()).await.tokens();
+        let third = client.refresh(second.refresh()).await.tokens();
+        for time in 1..=8 {
+            let answer = client.refresh(first.refresh()).await;
+            if time <= 3 {
+                assert_eq!(answer.tokens().refresh, third.refresh, "{time}");
+            } else {
+                answer.refused(400, "invalid_grant");
+            }
+        }
+        assert!(client.is_let_in(&third.access).await, "nothing was ended");
+        assert_eq!(client.refresh(third.refresh()).await.status, StatusCode::OK);
+    }
+
     /// `refresh_grace` bounds the time for requests under way, too: without it nothing is forgiven.
     async fn a_short_grace_shortens_the_time_for_requests_under_way(database) {
         let server = TestServer::with(database, &[("PORTCULLIS__TOKENS__REFRESH_GRACE", "3s")]).await;

@@ -13,7 +13,7 @@ use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::oauth::error::{ErrorCode, Refusal};
 use crate::oauth::token::{RefreshRequest, narrow};
-use crate::store::{Rotate, StoreError};
+use crate::store::Rotate;
 
 pub(super) async fn rotate(
     app: &App,
@@ -45,30 +45,20 @@ pub(super) async fn rotate(
     let access = app.mint.issue(&stored.grant, &scope, lifetimes.access, now)?;
     let tokens = &app.config.tokens;
     let used_from = app.visits.key.place(visit.network());
-    let exchange = async |old: &Secret| {
-        let successor = app.master.refresh_successor(old);
-        let rotate = Rotate {
-            old: &old.hash(),
-            new: &successor.hash(),
-            new_expires_at: now.plus(lifetimes.refresh_idle).min(stored.grant.expires_at),
-            grace_began_at: now.minus(tokens.refresh_grace),
-            grace_uses: i64::from(tokens.refresh_grace_uses),
-            under_way_since: now.minus(UNDER_WAY),
-            used_from: &used_from,
-            now,
-        };
-        Ok::<_, StoreError>((app.store.rotate_refresh_token(&rotate).await?, successor))
+    let successor = app.master.refresh_successor(&presented);
+    let after_successor = app.master.refresh_successor(&successor);
+    let rotate = Rotate {
+        old: &presented.hash(),
+        new: &successor.hash(),
+        after_new: &after_successor.hash(),
+        new_expires_at: now.plus(lifetimes.refresh_idle).min(stored.grant.expires_at),
+        grace_began_at: now.minus(tokens.refresh_grace),
+        grace_uses: i64::from(tokens.refresh_grace_uses),
+        under_way_since: now.minus(UNDER_WAY),
+        used_from: &used_from,
+        now,
     };
-    let (mut rotation, mut successor) = exchange(&presented).await?;
-    if rotation == Rotation::Overtaken(FirstUse::Here) {
-        // Of requests that one program sent at once, a quicker one has used the successor already: the slower ones get
-        // what that one got, as long as it is unused. One step, for seconds, for the same network: no ancestor leads
-        // any further, and a refusal here would make the client throw away a connection that is well.
-        let (next, latest) = exchange(&successor).await?;
-        if next == Rotation::Repeated(FirstUse::Here) {
-            (rotation, successor) = (next, latest);
-        }
-    }
+    let rotation = app.store.rotate_refresh_token(&rotate).await?;
     let grant = &stored.grant.id;
     if let Rotation::Repeated(FirstUse::Elsewhere)
     | Rotation::Overtaken(FirstUse::Elsewhere)
@@ -88,6 +78,11 @@ pub(super) async fn rotate(
             tracing::info!(client = %client.id, %grant, "refresh repeated inside the grace window: the same successor");
             visit.done_with(Stage::Refresh, REPEATED);
             respond(&access, &scope, Some(&successor))
+        }
+        Rotation::CaughtUp => {
+            tracing::info!(client = %client.id, %grant, "refresh overtaken: it gets what the quicker one got");
+            visit.done_with(Stage::Refresh, REPEATED);
+            respond(&access, &scope, Some(&after_successor))
         }
         Rotation::Overtaken(_) => {
             tracing::info!(client = %client.id, %grant, "refresh overtaken: its successor is in use already");
