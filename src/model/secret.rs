@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 /// What a secret is for; its prefix tells secret scanners and people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,6 @@ impl SecretHash {
     /// Whether `other` is the same digest, in constant time (B-28).
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
-        aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }

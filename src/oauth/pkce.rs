@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use super::error::Refusal;
 
@@ -65,7 +66,7 @@ impl CodeChallenge {
             return false;
         }
         let own = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
-        aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), self.0.as_bytes()).is_ok()
+        own.as_bytes().ct_eq(self.0.as_bytes()).into()
     }
 }
 
