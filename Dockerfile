@@ -13,13 +13,16 @@ WORKDIR /build
 # The dependencies alone first: this layer is built again only when they change. Tests and benchmarks stay outside, so
 # their entries in the manifest would point at nothing.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/oauth/Cargo.toml crates/oauth/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     sed -i '/^\[\[\(bench\|test\|example\)\]\]/,/^$/d' Cargo.toml \
-    && mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+    && mkdir src crates/oauth/src \
+    && echo 'fn main() {}' > src/main.rs && touch src/lib.rs crates/oauth/src/lib.rs \
     && cargo build --release --locked \
-    && rm -r src
+    && rm -r src crates/oauth/src
 
 # The sources, and what is embedded at build time: defaults, migrations, templates, the manual.
+COPY crates crates
 COPY src src
 COPY config config
 COPY migrations migrations
@@ -27,7 +30,7 @@ COPY templates templates
 COPY docs/manual docs/manual
 # Newer than the stand-ins, whatever the time of the checkout.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    touch src/main.rs src/lib.rs \
+    touch src/main.rs src/lib.rs crates/*/src/lib.rs \
     && cargo build --release --locked \
     && install --directory --mode=0700 data
 

@@ -15,11 +15,11 @@ run: ## start the server as it starts for everybody: SQLite in ./data, http://lo
 	$(CARGO) run
 
 fmt: ## put the code into its form
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 lint: ## form, clippy without warnings, the direction of layers, licenses and sources of dependencies
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --features bench --bench main -- -D warnings
 	$(CARGO) test --locked --test suite --quiet -- layers
 	scripts/deny.sh

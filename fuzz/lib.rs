@@ -1,9 +1,4 @@
-//! The product's pure core, compiled by itself: it has no I/O and few dependencies, so that targets build in seconds
-//! and run fast. The sources are the product's own.
-
-#![allow(dead_code, reason = "targets use a part")]
-
-pub mod oauth;
+//! What the targets share.
 
 use oauth::client::AuthMethod;
 use oauth::document::DocumentRules;

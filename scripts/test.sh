@@ -24,7 +24,7 @@ fi
 for part in $what; do
     case "$part" in
     rust)
-        cargo test --locked
+        cargo test --locked --workspace
         ;;
     clients)
         cargo build --locked

@@ -20,12 +20,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use oauth::algorithm::Algorithm;
+use oauth::client::AuthMethod;
+use oauth::scope::{Scope, ScopeToken};
+use oauth::web_origin::{self, Host, WebOrigin};
 use url::Url;
-
-use crate::oauth::algorithm::Algorithm;
-use crate::oauth::client::AuthMethod;
-use crate::oauth::scope::{Scope, ScopeToken};
-use crate::oauth::web_origin::{self, Host, WebOrigin};
 
 pub use problems::{Origin, Problem, Problems};
 

@@ -15,7 +15,6 @@ mod http;
 mod library;
 mod mcp;
 pub mod model;
-pub mod oauth;
 pub mod outside;
 pub mod revocations;
 pub mod serve;

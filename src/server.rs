@@ -10,6 +10,8 @@ use axum::extract::State;
 use axum::http::{HeaderName, Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
+use oauth::json::Bounds;
+use oauth::metadata::protected_resource_url;
 use tower::util::{MapFutureLayer, MapRequestLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
@@ -25,8 +27,6 @@ use crate::http::respond::Rejection;
 use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::model::id::UserId;
-use crate::oauth::json::Bounds;
-use crate::oauth::metadata::protected_resource_url;
 use crate::store::{Store, within};
 
 /// Every path of the server with what serves it.

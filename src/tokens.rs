@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oauth::issuer::Issuer;
+use oauth::scope::Scope;
+
 use crate::crypto::jwt::{AccessTokenClaims, SigningFailed, sign};
 use crate::crypto::keys::KeyRing;
 use crate::crypto::random::Random;
 use crate::model::grant::Grant;
 use crate::model::time::Timestamp;
-use crate::oauth::issuer::Issuer;
-use crate::oauth::scope::Scope;
 
 /// Issues access tokens.
 #[derive(Clone, Debug)]

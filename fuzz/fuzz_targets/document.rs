@@ -6,10 +6,10 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_fuzz::oauth::client::{AuthMethod, ClientKeys};
-use portcullis_fuzz::oauth::document::{ClientDocument, ClientIdUrl, DocumentRules};
-use portcullis_fuzz::oauth::jwks::JwkSet;
-use portcullis_fuzz::oauth::redirect_uri::{Destination, RedirectUri};
+use oauth::client::{AuthMethod, ClientKeys};
+use oauth::document::{ClientDocument, ClientIdUrl, DocumentRules};
+use oauth::jwks::JwkSet;
+use oauth::redirect_uri::{Destination, RedirectUri};
 
 static RULES: LazyLock<DocumentRules> = LazyLock::new(portcullis_fuzz::rules);
 static USUAL: LazyLock<ClientIdUrl> =

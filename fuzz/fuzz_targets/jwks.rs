@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_fuzz::oauth::jwks::{AssertionAlgorithm, JwkSet};
+use oauth::jwks::{AssertionAlgorithm, JwkSet};
 
 fuzz_target!(|bytes: &[u8]| {
     match JwkSet::parse(bytes) {

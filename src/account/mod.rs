@@ -4,6 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use oauth::redirect_uri::RedirectUri;
 
 use crate::app::App;
 use crate::app::browser::{self, ago, check_form, destination, signed_in};
@@ -13,7 +14,6 @@ use crate::http::respond::{PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::id::GrantId;
-use crate::oauth::redirect_uri::RedirectUri;
 
 /// What the forms' tokens are bound to.
 const PURPOSE: &str = "account";

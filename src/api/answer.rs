@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::json::Bounds;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,7 +19,6 @@ use crate::clients::managed::ManageError;
 use crate::http::body::{Unread, collect};
 use crate::http::respond::{Failure, json};
 use crate::model::time::Timestamp;
-use crate::oauth::json::Bounds;
 use crate::store::{AccountError, Page};
 
 /// Why nothing was done.

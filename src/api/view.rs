@@ -1,5 +1,7 @@
 //! Clients as they are shown: by the API, and by the command line's `--json`. Never a secret, and no digest of one.
 
+use oauth::client::ClientKeys;
+use oauth::redirect_uri::RedirectUri;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -8,8 +10,6 @@ use crate::clients::draft::Change;
 use crate::config::{Config, duration};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::time::Timestamp;
-use crate::oauth::client::ClientKeys;
-use crate::oauth::redirect_uri::RedirectUri;
 
 /// A client. Members that don't apply are absent.
 #[derive(Serialize, ToSchema)]

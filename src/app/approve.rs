@@ -1,6 +1,8 @@
 //! What comes next of an authorization request, for the dispatcher and the consent page alike, and recording an approval:
 //! by the consent page, or by the dispatcher for the operator's own clients.
 
+use oauth::scope::{OFFLINE_ACCESS, Scope, ScopeToken};
+
 use super::App;
 use super::browser::SignedIn;
 use crate::http::page::ScopeLine;
@@ -11,7 +13,6 @@ use crate::model::grant::Grant;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
 use crate::model::user::Session;
-use crate::oauth::scope::{OFFLINE_ACCESS, Scope, ScopeToken};
 use crate::store::Approval;
 
 impl App {

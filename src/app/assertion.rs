@@ -1,6 +1,10 @@
 //! `private_key_jwt` at the endpoints where clients prove themselves (RFC 7523 §2.2): reading the parameters, finding the
 //! keys, and one use for each assertion.
 
+use oauth::assertion::{ASSERTION_TYPE, UnverifiedAssertion};
+use oauth::error::Refusal;
+use oauth::params::Params;
+
 use super::App;
 use crate::clients::KeysTrouble;
 use crate::crypto::assertion::{AssertionRefusal, verify};
@@ -8,9 +12,6 @@ use crate::http::respond::{Failure, Rejection};
 use crate::model::client::Client;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
-use crate::oauth::assertion::{ASSERTION_TYPE, UnverifiedAssertion};
-use crate::oauth::error::Refusal;
-use crate::oauth::params::Params;
 
 /// The assertion of a request, and the client that it says it is from.
 pub(super) fn presented(params: &Params) -> Result<Option<(String, String)>, Rejection> {

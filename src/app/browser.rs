@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use oauth::redirect_uri::{Destination, RedirectUri};
 
 use crate::app::{App, known};
 use crate::http::respond::{Failure, PageRejection, Trouble, see_other, with_cookie};
@@ -11,7 +12,6 @@ use crate::model::id::{AuthorizationId, UserId};
 use crate::model::secret::{Secret, SecretHash, SecretKind};
 use crate::model::time::{Timestamp, whole_seconds};
 use crate::model::user::{Credential, Session};
-use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
 /// How long the browser cookie lives: longer than any authorization request.
 const BROWSER_SECONDS: i64 = 24 * 3600;

@@ -4,6 +4,9 @@
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use oauth::client::AuthMethod;
+use oauth::error::Refusal;
+use oauth::params::Params;
 
 use super::{App, assertion};
 use crate::http::respond::Rejection;
@@ -11,9 +14,6 @@ use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
-use crate::oauth::client::AuthMethod;
-use crate::oauth::error::Refusal;
-use crate::oauth::params::Params;
 
 /// What a request presents as its client's credentials.
 #[derive(Debug)]

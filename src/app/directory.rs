@@ -1,12 +1,13 @@
 //! The directory of clients, put together from the settings.
 
+use oauth::client::RegistrationRules;
+use oauth::document::DocumentRules;
+use oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
+
 use crate::clients::profile::Profiles;
 use crate::clients::{Directory, DocumentPolicy, DocumentSettings};
 use crate::config::{Config, DocumentsPolicy};
 use crate::fetch::{FetchSettings, Fetcher, Resolver};
-use crate::oauth::client::RegistrationRules;
-use crate::oauth::document::DocumentRules;
-use crate::oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
 
 use super::BuildError;
 

@@ -18,6 +18,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::http::header::InvalidHeaderName;
+use oauth::client::RegistrationRules;
+use oauth::issuer::Issuer;
+use oauth::metadata::{EndpointPaths, Offer};
+use oauth::resource::Resource;
+use oauth::scope::InvalidScopeToken;
 
 use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::{Profiles, ProfilesError};
@@ -38,11 +43,6 @@ use crate::library::{Library, LibraryError};
 use crate::model::client::Client;
 use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp};
-use crate::oauth::client::RegistrationRules;
-use crate::oauth::issuer::Issuer;
-use crate::oauth::metadata::{EndpointPaths, Offer};
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::InvalidScopeToken;
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;

@@ -1,7 +1,7 @@
 //! What of a request may be kept. Only names that are known to be harmless keep their values; of all others the name
 //! tells enough. Secrets end up in wrong places: a value that looks like one is hidden wherever it stands.
 
-use crate::oauth::params::Params;
+use oauth::params::Params;
 
 /// The most characters of one value, of a reason, of a user agent.
 const MAX_VALUE: usize = 300;
@@ -134,8 +134,9 @@ const fn visible(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
+    use oauth::params::Params;
+
     use super::{MAX_ALL, address, agent, params, push, value};
-    use crate::oauth::params::Params;
 
     /// Every step is stored, and a stranger decides what stands in it.
     #[test]

@@ -5,16 +5,16 @@
 
 use std::time::Duration;
 
+use oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
+use oauth::jwks::JwkSet;
+use oauth::redirect_uri::RedirectUri;
+use oauth::scope::{Scope, ScopeToken};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::problems::closest;
 use crate::config::{Config, MAX_ACCESS_TTL, duration};
 use crate::model::client::{Client, ClientOrigin, Terms};
 use crate::model::managed::Properties;
-use crate::oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
-use crate::oauth::jwks::JwkSet;
-use crate::oauth::redirect_uri::RedirectUri;
-use crate::oauth::scope::{Scope, ScopeToken};
 
 /// What becomes of one property (RFC 7396: absent keeps, null clears).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

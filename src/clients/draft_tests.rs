@@ -1,9 +1,9 @@
+use oauth::client::ClientKeys;
 use serde_json::json;
 
 use super::{Change, Draft, Rules};
 use crate::config::Config;
 use crate::model::managed::Properties;
-use crate::oauth::client::ClientKeys;
 
 /// RFC 7517 Appendix A.1.
 const X: &str = "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4";

@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use oauth::document::{DocumentFault, DocumentRules, InvalidClientIdUrl};
 use tokio::sync::OnceCell;
 
 use crate::clients::profile::Profiles;
 use crate::fetch::{FetchError, Fetcher};
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
-use crate::oauth::document::{DocumentFault, DocumentRules, InvalidClientIdUrl};
 use crate::store::StoreError;
 
 pub use copies::CopiesError;
@@ -134,7 +134,7 @@ pub struct Directory {
     fetcher: Fetcher,
     copies: HashMap<String, copies::Copy>,
     documents: Flights<Result<Resolved, Unresolved>>,
-    key_sets: Flights<Result<crate::oauth::jwks::JwkSet, KeysTrouble>>,
+    key_sets: Flights<Result<oauth::jwks::JwkSet, KeysTrouble>>,
     /// When fetching failed though there is a copy to live on: not tried again at once.
     failures: Mutex<HashMap<String, Timestamp>>,
     newcomers: Mutex<(Timestamp, u32)>,

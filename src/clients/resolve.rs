@@ -3,12 +3,13 @@
 //! Only an authorization request resolves. What comes after it, code and refresh, lives on the stored client, so that a
 //! document which may not be kept, or whose server is away, ends no connection.
 
+use oauth::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
+
 use super::{Directory, DocumentPolicy, Found, Resolved, Unresolved};
 use crate::fetch::{Fetched, Freshness};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
-use crate::oauth::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
 use crate::store::{NewDocument, Store, StoreError, StoredDocument};
 
 impl Directory {

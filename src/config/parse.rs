@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ipnet::{IpNet, Ipv4Net};
+use oauth::scope::{OFFLINE_ACCESS, ScopeToken};
+use oauth::web_origin::{Host, WebOrigin};
 use url::Url;
 
 use super::problems::quoted;
-use crate::oauth::scope::{OFFLINE_ACCESS, ScopeToken};
-use crate::oauth::web_origin::{Host, WebOrigin};
 
 /// 32 bytes as hex or as base64 of either alphabet, padded or not.
 pub(super) fn master_key(text: &str) -> Result<[u8; 32], String> {

@@ -2,10 +2,10 @@
 //! server, now. That it is used once only is for the store to decide.
 
 use jsonwebtoken::DecodingKey;
+use oauth::assertion::{InvalidAssertion, UnverifiedAssertion};
+use oauth::jwks::{AssertionAlgorithm, Jwk, JwkSet, PublicKey};
 
 use crate::model::time::Timestamp;
-use crate::oauth::assertion::{InvalidAssertion, UnverifiedAssertion};
-use crate::oauth::jwks::{AssertionAlgorithm, Jwk, JwkSet, PublicKey};
 
 /// The furthest that an assertion may end in the future: it is made for one request.
 pub const MAX_LIFETIME_SECONDS: i64 = 300;

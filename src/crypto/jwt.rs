@@ -2,12 +2,12 @@
 //! text is one of ours.
 
 use jsonwebtoken::{Header, Validation};
+use oauth::issuer::Issuer;
+use oauth::resource::Resource;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{KeyRing, jwt_algorithm};
 use crate::model::time::Timestamp;
-use crate::oauth::issuer::Issuer;
-use crate::oauth::resource::Resource;
 
 /// Tokens are accepted this long after `exp` and before `nbf`: clocks of replicas differ (RFC 7519 §4.1.4).
 pub const LEEWAY_SECONDS: i64 = 30;
@@ -178,11 +178,11 @@ mod tests {
     use crate::crypto::master::MasterKey;
     use crate::crypto::random::Random;
     use crate::model::time::Timestamp;
-    use crate::oauth::algorithm::Algorithm;
-    use crate::oauth::issuer::Issuer;
-    use crate::oauth::resource::Resource;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use oauth::algorithm::Algorithm;
+    use oauth::issuer::Issuer;
+    use oauth::resource::Resource;
 
     const NOW: Timestamp = Timestamp(1_000_000);
 

@@ -10,12 +10,12 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use oauth::algorithm::Algorithm;
 
 use super::master::MasterKey;
 use super::random::Random;
 use crate::model::key::StoredKey;
 use crate::model::time::Timestamp;
-use crate::oauth::algorithm::Algorithm;
 
 /// The algorithm's name in the JWT library.
 pub(super) const fn jwt_algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oauth::metadata::{AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, well_known_paths};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -16,7 +17,6 @@ use super::sight::{Missed, Sight};
 use super::target::Target;
 use crate::clients::profile::{AsksBy, Profile, Profiles};
 use crate::model::time::Timestamp;
-use crate::oauth::metadata::{AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, well_known_paths};
 
 /// How long the whole examination may take.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -5,16 +5,16 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use oauth::metadata::{
+    AUTHORIZATION_SERVER, AuthorizationServerMetadata, OPENID_CONFIGURATION, PROTECTED_RESOURCE,
+    ProtectedResourceMetadata, well_known_paths,
+};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
-use crate::oauth::metadata::{
-    AUTHORIZATION_SERVER, AuthorizationServerMetadata, OPENID_CONFIGURATION, PROTECTED_RESOURCE,
-    ProtectedResourceMetadata, well_known_paths,
-};
 
 /// How long clients may keep a document: short, so that a change is seen soon (D-19).
 const CACHE: &str = "public, max-age=300";

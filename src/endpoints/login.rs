@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use oauth::params::Params;
 
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form, destination, lasting, signed_in, step};
@@ -18,7 +19,6 @@ use crate::model::authorization::Authorization;
 use crate::model::secret::SecretKind;
 use crate::model::time::Timestamp;
 use crate::model::user::{MAX_PASSWORD, User, Username};
-use crate::oauth::params::Params;
 
 /// What the form's token is bound to.
 const PURPOSE: &str = "login";

@@ -6,6 +6,10 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::client::{ClientKeys, ClientMetadata};
+use oauth::document::MAX_BYTES;
+use oauth::error::{ErrorCode, Refusal};
+use oauth::redirect_uri::RedirectUri;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -19,10 +23,6 @@ use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::time::Timestamp;
-use crate::oauth::client::{ClientKeys, ClientMetadata};
-use crate::oauth::document::MAX_BYTES;
-use crate::oauth::error::{ErrorCode, Refusal};
-use crate::oauth::redirect_uri::RedirectUri;
 use crate::store::NewRegistration;
 
 /// What is registered (RFC 7591 §3.2.1, RFC 7592 §3), as it is stored. Absent members are left out (D-15).

@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use oauth::params::Params;
 
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form};
@@ -12,7 +13,6 @@ use crate::http::respond::{PageRejection, Rejection, Trouble, see_other};
 use crate::http::visit::Visit;
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::user::{Credential, Role, Username, check_password};
-use crate::oauth::params::Params;
 use crate::store::{AccountError, NewUser};
 
 /// What the form's token is bound to.

@@ -23,13 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use oauth::https_url::HttpsUrl;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Certificate, Client, Proxy, Response};
 use tokio::sync::Semaphore;
 
 use crate::model::time::Timestamp;
-use crate::oauth::https_url::HttpsUrl;
 
 pub use error::FetchError;
 pub use freshness::Freshness;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
+use oauth::error::{ErrorCode, Refusal};
+use oauth::json::Bounds;
+use oauth::params::Params;
 
 use super::respond::Rejection;
-use crate::oauth::error::{ErrorCode, Refusal};
-use crate::oauth::json::Bounds;
-use crate::oauth::params::Params;
 
 /// Who needs longer for the few bytes that are read here holds the connection on purpose.
 const PATIENCE: Duration = Duration::from_secs(20);

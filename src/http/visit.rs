@@ -7,6 +7,7 @@ use axum::http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, USER_AGENT,
 };
 use axum::http::request::Parts;
+use oauth::params::Params;
 
 use super::address::Proxies;
 use crate::attempts::recorder::Recorder;
@@ -15,7 +16,6 @@ use crate::crypto::master::AttemptKey;
 use crate::model::attempt::{AttemptId, Event, Outcome, Stage};
 use crate::model::id::{AuthorizationId, ClientId, GrantId};
 use crate::model::time::{Clock, Timestamp};
-use crate::oauth::params::Params;
 
 /// What visits are made with. Cheap to clone.
 #[derive(Clone, Debug)]

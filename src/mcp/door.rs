@@ -8,9 +8,9 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
+use oauth::web_origin::{Host, WebOrigin, is_loopback};
 
 use super::answer::Refused;
-use crate::oauth::web_origin::{Host, WebOrigin, is_loopback};
 
 /// What is let in.
 #[derive(Debug)]

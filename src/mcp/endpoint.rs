@@ -8,6 +8,12 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use oauth::challenge::Challenge;
+use oauth::issuer::Issuer;
+use oauth::json::Bounds;
+use oauth::resource::Resource;
+use oauth::scope::Scope;
+use oauth::web_origin::{Host, WebOrigin};
 
 use super::answer::{Refused, cut};
 use super::door::Door;
@@ -26,12 +32,6 @@ use crate::library::Library;
 use crate::model::attempt::{Outcome, Stage};
 use crate::model::id::{ClientId, GrantId};
 use crate::model::time::Clock;
-use crate::oauth::challenge::Challenge;
-use crate::oauth::issuer::Issuer;
-use crate::oauth::json::Bounds;
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::Scope;
-use crate::oauth::web_origin::{Host, WebOrigin};
 use crate::revocations::Revocations;
 
 /// What the endpoint is made of.

@@ -9,13 +9,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::StatusCode;
+use oauth::json::{Bounds, Excess};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::{INVALID_REQUEST, PARSE_ERROR, Refused};
-use crate::oauth::json::{Bounds, Excess};
 
 /// The most messages of one batch (2025-03-26 only).
 const MAX_BATCH: usize = 32;
@@ -174,8 +174,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Params<'a> {
 
 #[cfg(test)]
 mod tests {
+    use oauth::json::Bounds;
+
     use super::{Envelope, Message};
-    use crate::oauth::json::Bounds;
 
     const BOUNDS: Bounds = Bounds { depth: 64, values: 10_000 };
 

@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use oauth::issuer::Issuer;
+use oauth::resource::Resource;
+use oauth::scope::Scope;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
@@ -18,9 +21,6 @@ use crate::crypto::jwt::{self, TokenRefusal};
 use crate::crypto::keys::KeyRing;
 use crate::model::id::{ClientId, GrantId};
 use crate::model::time::Timestamp;
-use crate::oauth::issuer::Issuer;
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::Scope;
 use crate::revocations::Revocations;
 
 /// The longest token that is looked at. Ours have less than a kilobyte.

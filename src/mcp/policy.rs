@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::oauth::scope::Scope;
+use oauth::scope::Scope;
 
 /// What every tool needs.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +49,9 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use oauth::scope::Scope;
+
     use super::{Insufficient, Policy};
-    use crate::oauth::scope::Scope;
 
     fn scope(text: &str) -> Scope {
         Scope::parse(text).unwrap()

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use oauth::client::ClientMetadata;
+use oauth::scope::Scope;
+
 use super::id::ClientId;
 use super::secret::SecretHash;
 use super::time::Timestamp;
-use crate::oauth::client::ClientMetadata;
-use crate::oauth::scope::Scope;
 
 /// How a client came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

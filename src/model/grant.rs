@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use oauth::error::{ErrorCode, Refusal};
+use oauth::pkce::CodeChallenge;
+use oauth::resource::Resource;
+use oauth::scope::Scope;
+use oauth::token::{CodeRequest, check_verifier};
+
 use super::client::Client;
 use super::id::{ClientId, GrantId, UserId};
 use super::time::Timestamp;
-use crate::oauth::error::{ErrorCode, Refusal};
-use crate::oauth::pkce::CodeChallenge;
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::Scope;
-use crate::oauth::token::{CodeRequest, check_verifier};
 
 /// What a user allowed a client: parent of all its tokens; a "connection" on pages.
 #[derive(Clone, Debug)]

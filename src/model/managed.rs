@@ -1,7 +1,8 @@
 //! What an administrator says of a client: the part of it that is entered and edited as a whole.
 
+use oauth::client::ClientMetadata;
+
 use super::client::{Client, Terms};
-use crate::oauth::client::ClientMetadata;
 
 /// All of a client that an administrator may set.
 #[derive(Clone, Debug, PartialEq, Eq)]

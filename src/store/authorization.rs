@@ -1,5 +1,11 @@
 //! `authorization_request` and `consent`.
 
+use oauth::authorize::{AuthorizationRequest, Prompt};
+use oauth::pkce::CodeChallenge;
+use oauth::redirect_uri::RedirectUri;
+use oauth::resource::Resource;
+use oauth::scope::Scope;
+
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::authorization::{Authorization, Consent, Decision};
@@ -8,11 +14,6 @@ use crate::model::id::{AuthorizationId, ClientId, UserId};
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
 use crate::model::user::Credential;
-use crate::oauth::authorize::{AuthorizationRequest, Prompt};
-use crate::oauth::pkce::CodeChallenge;
-use crate::oauth::redirect_uri::RedirectUri;
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::Scope;
 
 /// An approval to be carried out.
 #[derive(Clone, Debug)]

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
+use oauth::redirect_uri::RedirectUri;
+use oauth::scope::Scope;
+
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
@@ -9,9 +13,6 @@ use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
 use crate::model::id::ClientId;
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
-use crate::oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
-use crate::oauth::redirect_uri::RedirectUri;
-use crate::oauth::scope::Scope;
 
 /// A registration to be remembered.
 #[derive(Clone, Debug)]

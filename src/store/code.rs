@@ -1,5 +1,9 @@
 //! `authorization_code`.
 
+use oauth::pkce::CodeChallenge;
+use oauth::resource::Resource;
+use oauth::scope::Scope;
+
 use super::ending::{Ended, end_grant};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
@@ -7,9 +11,6 @@ use crate::model::grant::{Code, Grant, MAX_CODE_ATTEMPTS, Redemption};
 use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
-use crate::oauth::pkce::CodeChallenge;
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::Scope;
 
 /// A redemption to be carried out.
 #[derive(Clone, Debug)]

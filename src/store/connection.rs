@@ -1,12 +1,13 @@
 //! `token_grant` as an administrator sees it: who is connected with what.
 
+use oauth::scope::Scope;
+
 use super::ending::{Ended, end_grant};
 use super::managed::Page;
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact};
 use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::time::Timestamp;
-use crate::oauth::scope::Scope;
 
 /// Whose connections are meant.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,8 @@
 //! `token_grant` and `refresh_token`.
 
+use oauth::resource::Resource;
+use oauth::scope::Scope;
+
 use super::client::{Row as ClientRow, client_columns};
 use super::ending::{Ended, end_grant};
 use super::statement::sql;
@@ -8,8 +11,6 @@ use crate::model::grant::{FirstUse, Grant, RefreshToken, Repetition, Rotation, S
 use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::secret::SecretHash;
 use crate::model::time::Timestamp;
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::Scope;
 
 /// A rotation to be carried out.
 #[derive(Clone, Debug)]

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use oauth::redirect_uri::RedirectUri;
+
 use super::client::{Row, client_columns, forget_fingerprint, inline_keys, keys_uri, list, methods};
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
@@ -14,7 +16,6 @@ use crate::model::id::ClientId;
 use crate::model::managed::Properties;
 use crate::model::secret::SecretHash;
 use crate::model::time::{Timestamp, whole_seconds};
-use crate::oauth::redirect_uri::RedirectUri;
 
 /// A client that an administrator enters.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::jwks::JwkSet;
 use portcullis::crypto::assertion::{AssertionRefusal, VerifiedAssertion, verify};
 use portcullis::model::time::Timestamp;
-use portcullis::oauth::jwks::JwkSet;
 use serde_json::{Value, json};
 
 use crate::signer::{Signer, claims};

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
+use oauth::authorize::{AuthorizationRequest, Prompt};
+use oauth::client::{AuthMethod, ClientMetadata};
+use oauth::pkce::CodeChallenge;
+use oauth::redirect_uri::RedirectUri;
+use oauth::resource::Resource;
+use oauth::scope::Scope;
 use portcullis::model::authorization::Authorization;
 use portcullis::model::grant::{Grant, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
 use portcullis::model::secret::{Secret, SecretHash};
 use portcullis::model::time::Timestamp;
 use portcullis::model::user::{Credential, Role, Username};
-use portcullis::oauth::authorize::{AuthorizationRequest, Prompt};
-use portcullis::oauth::client::{AuthMethod, ClientMetadata};
-use portcullis::oauth::pkce::CodeChallenge;
-use portcullis::oauth::redirect_uri::RedirectUri;
-use portcullis::oauth::resource::Resource;
-use portcullis::oauth::scope::Scope;
 use portcullis::store::{
     AccountError, Approval, BITE, Decided, Expired, NewRegistration, NewUser, Redeem, Rotate, Store, StoreError,
 };

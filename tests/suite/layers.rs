@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// A module uses modules of a lower level only.
 const LEVELS: &[(&str, u8)] = &[
-    ("oauth", 0),
     ("model", 1),
     ("config", 2),
     ("store", 2),
@@ -46,7 +45,7 @@ const MEANT: &[(&str, &str, &str)] = &[
 ];
 
 /// The protected half could move to another host, so it sees none of the authorization server.
-const MCP_SEES: &[&str] = &["mcp", "oauth", "model", "crypto", "revocations", "library", "http"];
+const MCP_SEES: &[&str] = &["mcp", "model", "crypto", "revocations", "library", "http"];
 
 /// Modules whose children don't know each other: what two of them need lies lower down.
 const PEERS: &[&str] = &["endpoints"];
@@ -92,7 +91,8 @@ fn every_module_has_a_level() {
 fn the_map_names_what_exists_and_nothing_else() {
     let tree = Tree::read(&root().join("src")).unwrap();
     let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the map is readable");
-    let faults = map_faults(&map, &tree.top_level());
+    let mut faults = map_faults(&map, &tree.top_level());
+    faults.extend(crate_faults(&map, &crates().unwrap()));
     assert!(faults.is_empty(), "docs/ARCHITECTURE.md:\n{}\n", faults.join("\n"));
 }
 
@@ -101,6 +101,7 @@ fn the_threat_model_names_tests_that_exist() {
     let page = fs::read_to_string(root().join("docs/threat-model.md")).expect("the page is readable");
     let mut sources = Tree::read(&root().join("src")).unwrap().files;
     sources.extend(Tree::read(&root().join("tests/suite")).unwrap().files);
+    sources.extend(Tree::read(&root().join("crates")).unwrap().files);
     let missing = missing_tests(&page, &sources);
     assert!(missing.is_empty(), "docs/threat-model.md names tests that don't exist:\n{}\n", missing.join("\n"));
 }
@@ -127,6 +128,27 @@ fn an_unguarded_endpoint_is_not_shipped() {
     assert_eq!(found, 3, "the names have changed: see benches/ceilings.rs");
 }
 
+/// The folders of `crates/`, each a package.
+fn crates() -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(root().join("crates"))? {
+        names.insert(entry?.file_name().to_string_lossy().into_owned());
+    }
+    Ok(names)
+}
+
+/// The lines below `crates/` in the map, such as `  oauth/       the vocabulary`, against what exists.
+fn crate_faults(map: &str, existing: &BTreeSet<String>) -> Vec<String> {
+    let entries = map.lines().skip_while(|line| *line != "crates/").skip(1).take_while(|line| line.starts_with("  "));
+    let named: BTreeSet<String> = entries
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| Some(line.trim_start().split_once("/ ")?.0.to_owned()))
+        .collect();
+    let gone = named.difference(existing).map(|name| format!("names crates/{name}, which doesn't exist"));
+    let new = existing.difference(&named).map(|name| format!("lacks a line for crates/{name}"));
+    gone.chain(new).collect()
+}
+
 /// The names in paragraphs that begin with `Tests:` that are no function of `sources`.
 fn missing_tests(page: &str, sources: &[File]) -> Vec<String> {
     let mut missing = Vec::new();
@@ -142,7 +164,7 @@ fn missing_tests(page: &str, sources: &[File]) -> Vec<String> {
     missing
 }
 
-/// The tree in the map: lines of a code block such as `  oauth/      L0 the vocabulary`, indented by two spaces.
+/// The tree in the map: lines of a code block such as `  store/      L2 all SQL`, indented by two spaces.
 fn map_faults(map: &str, existing: &BTreeSet<&String>) -> Vec<String> {
     let mut faults = Vec::new();
     let mut named = BTreeSet::new();
@@ -484,12 +506,12 @@ mod tests {
     #[test]
     fn planted_edges_are_found() {
         for (path, text, part) in [
-            ("oauth/pkce.rs", "use crate::store::Store;", "oauth (L0) may not use store (L2)"),
+            ("model/grant.rs", "use crate::store::Store;", "model (L1) may not use store (L2)"),
             ("store/client.rs", "use crate::config::Database;", "store (L2) may not use config (L2)"),
             ("tokens.rs", "fn f() { let _ = crate::app::App::build(); }", "tokens (L3) may not use app (L4)"),
             (
                 "model/id.rs",
-                "use crate::{oauth::scope::Scope, http::{page, csrf}};",
+                "use crate::{model::grant::Grant, http::{page, csrf}};",
                 "model (L1) may not use http (L4)",
             ),
             ("mcp/guard.rs", "use crate::app::App;", "mcp stands alone: it may not use app"),
@@ -504,7 +526,7 @@ mod tests {
             ("app.rs", "macro_rules! m { () => { $crate::endpoints::x() } }", "app (L4) may not use endpoints (L5)"),
             ("app.rs", "use crate::misc::helper;", "crate::misc is not a module with a level"),
             ("endpoints/login.rs", "let x = sqlx::query(\"\");", "sqlx belongs to store, model"),
-            ("oauth/error.rs", "use axum::http::StatusCode;", "axum belongs to"),
+            ("model/grant.rs", "use axum::http::StatusCode;", "axum belongs to"),
         ] {
             let found = faults(path, text);
             assert!(found.iter().any(|fault| fault.contains(part)), "{path}: {text}: {found:?}");
@@ -514,22 +536,22 @@ mod tests {
     #[test]
     fn lawful_edges_pass() {
         for (path, text) in [
-            ("store/client.rs", "use crate::model::Client;\nuse crate::oauth::{scope::Scope, *};\nuse super::Store;"),
-            ("mcp/guard.rs", "use crate::{crypto::jwt, http::respond, oauth::challenge, mcp::policy};"),
+            ("store/client.rs", "use oauth::scope::Scope;\nuse crate::model::{client::Client, *};\nuse super::Store;"),
+            ("mcp/guard.rs", "use crate::{crypto::jwt, http::respond, model::grant, mcp::policy};"),
             ("endpoints/token/refresh.rs", "use super::client_auth;\nuse crate::endpoints::token::client_auth::x;"),
             (
                 "endpoints/login.rs",
                 "use super::Shared;\nuse crate::app::App;\nmod tests { use super::*; use super::token; }",
             ),
             ("endpoints/mod.rs", "pub mod token; pub use token::router; use self::login::x;"),
-            ("oauth/scope.rs", "// use crate::store::Store;\n/* crate::app::App /* crate::x */ crate::y */"),
+            ("model/grant.rs", "// use crate::store::Store;\n/* crate::app::App /* crate::x */ crate::y */"),
             (
-                "oauth/scope.rs",
+                "model/grant.rs",
                 "const A: &str = \"crate::store::x\"; const B: &str = r#\"use crate::\"app::x\"#; const C: char = '\"';",
             ),
             (
-                "oauth/scope.rs",
-                "fn f<'a>(x: &'a str) -> char { '\\'' }\npub(crate) fn g() {}\npub(in crate::oauth) fn h() {}",
+                "model/grant.rs",
+                "fn f<'a>(x: &'a str) -> char { '\\'' }\npub(crate) fn g() {}\npub(in crate::model) fn h() {}",
             ),
             ("main.rs", "use portcullis::cli;"),
             ("cli/mod.rs", "use crate::serve;"),
@@ -540,8 +562,8 @@ mod tests {
 
     #[test]
     fn lines_are_told() {
-        let found = faults("oauth/scope.rs", "//! Doc\n\nconst A: &str = \"\n\n\";\nuse crate::store::Store;\n");
-        assert_eq!(found, ["src/oauth/scope.rs:6: oauth (L0) may not use store (L2)"]);
+        let found = faults("model/grant.rs", "//! Doc\n\nconst A: &str = \"\n\n\";\nuse crate::store::Store;\n");
+        assert_eq!(found, ["src/model/grant.rs:6: model (L1) may not use store (L2)"]);
     }
 
     #[test]
@@ -554,16 +576,30 @@ mod tests {
 
     #[test]
     fn a_map_that_lies_is_found() {
-        let names = ["oauth".to_owned(), "store".to_owned()];
+        let names = ["model".to_owned(), "store".to_owned()];
         let existing: BTreeSet<&String> = names.iter().collect();
-        let truth = "```\nsrc/\n  lib.rs      the crate\n  oauth/      L0 the vocabulary\n    scope.rs  L9 one concept\n  store/      L2 all SQL\n```\n";
+        let truth = "```\nsrc/\n  lib.rs      the crate\n  model/      L1 plain values\n    grant.rs  L9 one of them\n  store/      L2 all SQL\n```\n";
         assert_eq!(map_faults(truth, &existing), Vec::<String>::new());
         for (lie, part) in [
             (truth.replace("  store/      L2 all SQL\n", ""), "lacks a line for store"),
             (truth.replace("L2", "L3"), "says L3 for store"),
-            (truth.replace("```\n\n", "").replace("  oauth/ ", "  http/      L4 x\n  oauth/ "), "names http"),
+            (truth.replace("```\n\n", "").replace("  model/ ", "  http/      L4 x\n  model/ "), "names http"),
         ] {
             let faults = map_faults(&lie, &existing);
+            assert!(faults.iter().any(|fault| fault.contains(part)), "{faults:?}");
+        }
+    }
+    #[test]
+    fn a_map_that_lies_about_crates_is_found() {
+        let existing = BTreeSet::from(["oauth".to_owned()]);
+        let truth =
+            "```\ncrates/\n  oauth/      the vocabulary,\n              pure\nsrc/\n  store/      L2 all SQL\n```\n";
+        assert_eq!(crate_faults(truth, &existing), Vec::<String>::new());
+        for (lie, part) in [
+            (truth.replace("  oauth/ ", "  other/ "), "lacks a line for crates/oauth"),
+            (truth.replace("  oauth/ ", "  other/      x\n  oauth/ "), "names crates/other"),
+        ] {
+            let faults = crate_faults(&lie, &existing);
             assert!(faults.iter().any(|fault| fault.contains(part)), "{faults:?}");
         }
     }

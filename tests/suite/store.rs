@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
+use oauth::authorize::Prompt;
+use oauth::client::AuthMethod;
+use oauth::redirect_uri::RedirectUri;
 use portcullis::model::authorization::{Consent, Decision};
 use portcullis::model::grant::{FirstUse, Redemption, Rotation};
 use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
 use portcullis::model::key::StoredKey;
 use portcullis::model::time::Timestamp;
 use portcullis::model::user::{Credential, Role, Username};
-use portcullis::oauth::authorize::Prompt;
-use portcullis::oauth::client::AuthMethod;
-use portcullis::oauth::redirect_uri::RedirectUri;
 use portcullis::revocations::Revocations;
 use portcullis::store::{AccountError, Approval, Decided, Ending, NewRegistration, Party, Redeem, Rotate};
 
@@ -459,7 +459,7 @@ on_both_databases! {
         assert_eq!(bed.store.consents(&ada, &client, &resource()).await.unwrap(), [newest, older]);
         assert!(bed.store.consents(&zoe, &client, &resource()).await.unwrap().is_empty());
         assert!(bed.store.consents(&ada, &ClientId::new("pc_x"), &resource()).await.unwrap().is_empty());
-        let other = portcullis::oauth::resource::Resource::from_canonical("https://h.example/other");
+        let other = oauth::resource::Resource::from_canonical("https://h.example/other");
         assert!(bed.store.consents(&ada, &client, &other).await.unwrap().is_empty());
     }
 

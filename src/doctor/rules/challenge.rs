@@ -1,11 +1,12 @@
 //! The 401 with which everything begins (D-23…D-29; A3, A8).
 
+use oauth::metadata::{PROTECTED_RESOURCE, well_known_paths};
+
 use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Knock, Observations};
 use crate::doctor::sight::{Answer, in_words, shortened};
-use crate::oauth::metadata::{PROTECTED_RESOURCE, well_known_paths};
 
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings: Vec<Finding> =

@@ -2,6 +2,8 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use oauth::error::{ErrorCode, Refusal};
+use oauth::redirect_uri::{Destination, RedirectUri};
 
 use super::identify::trouble;
 use crate::app::App;
@@ -9,8 +11,6 @@ use crate::http::page::{Handoff, Page};
 use crate::http::respond::{PageRejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::client::Client;
-use crate::oauth::error::{ErrorCode, Refusal};
-use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
 /// Tells the client by redirect why its request is refused (OAuth 2.1 §4.1.2.1).
 ///

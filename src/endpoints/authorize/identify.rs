@@ -4,6 +4,11 @@
 use super::document::unresolved;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use oauth::client::{AuthMethod, ClientMetadata};
+use oauth::document::ClientIdUrl;
+use oauth::error::Refusal;
+use oauth::params::Params;
+use oauth::redirect_uri::{Destination, RedirectUri};
 
 use crate::app::App;
 use crate::clients::Found;
@@ -15,11 +20,6 @@ use crate::model::authorization::Authorization;
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::time::Timestamp;
-use crate::oauth::client::{AuthMethod, ClientMetadata};
-use crate::oauth::document::ClientIdUrl;
-use crate::oauth::error::Refusal;
-use crate::oauth::params::Params;
-use crate::oauth::redirect_uri::{Destination, RedirectUri};
 
 /// Finds the client and the redirect URI.
 pub(super) async fn identify(

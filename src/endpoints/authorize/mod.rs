@@ -14,6 +14,10 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
+use oauth::authorize::{AuthorizationRequest, AuthorizationRules};
+use oauth::error::{ErrorCode, Refusal};
+use oauth::params::Params;
+use oauth::redirect_uri::Destination;
 
 use self::answer::{answer, refuse};
 use self::identify::{identify, still_stands, trouble, unreadable};
@@ -26,10 +30,6 @@ use crate::model::attempt::Stage;
 use crate::model::authorization::{Authorization, Step};
 use crate::model::client::Client;
 use crate::model::time::Timestamp;
-use crate::oauth::authorize::{AuthorizationRequest, AuthorizationRules};
-use crate::oauth::error::{ErrorCode, Refusal};
-use crate::oauth::params::Params;
-use crate::oauth::redirect_uri::Destination;
 
 /// `GET` and `POST` at the authorization endpoint.
 pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {

@@ -1,6 +1,8 @@
 //! `grant_type=authorization_code` (OAuth 2.1 §4.1.3).
 
 use axum::response::Response;
+use oauth::error::ErrorCode;
+use oauth::token::CodeRequest;
 
 use super::respond;
 use crate::app::App;
@@ -11,8 +13,6 @@ use crate::model::client::Client;
 use crate::model::grant::{Grant, Redemption, check_served};
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::time::Timestamp;
-use crate::oauth::error::ErrorCode;
-use crate::oauth::token::CodeRequest;
 use crate::store::Redeem;
 
 pub(super) async fn redeem(

@@ -6,6 +6,10 @@ mod refresh_token;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use oauth::error::Refusal;
+use oauth::params::Params;
+use oauth::scope::Scope;
+use oauth::token::TokenRequest;
 use serde::Serialize;
 
 use crate::app::App;
@@ -15,10 +19,6 @@ use crate::http::respond::{Rejection, json};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::secret::Secret;
-use crate::oauth::error::Refusal;
-use crate::oauth::params::Params;
-use crate::oauth::scope::Scope;
-use crate::oauth::token::TokenRequest;
 use crate::tokens::AccessToken;
 
 /// A token response (RFC 6749 §5.1). `scope` always stands in it: what was granted may differ from what was

@@ -1,6 +1,8 @@
 //! `grant_type=refresh_token` (OAuth 2.1 §4.3): rotation with a grace window.
 
 use axum::response::Response;
+use oauth::error::{ErrorCode, Refusal};
+use oauth::token::{RefreshRequest, narrow};
 
 use super::respond;
 use crate::app::App;
@@ -11,8 +13,6 @@ use crate::model::client::Client;
 use crate::model::grant::{FirstUse, RefreshToken, Rotation, UNDER_WAY, check_resource, check_served};
 use crate::model::secret::Secret;
 use crate::model::time::Timestamp;
-use crate::oauth::error::{ErrorCode, Refusal};
-use crate::oauth::token::{RefreshRequest, narrow};
 use crate::store::Rotate;
 
 pub(super) async fn rotate(

@@ -1,10 +1,10 @@
 //! JSON that costs more to build than to send.
 
 use axum::body::Body;
+use oauth::json::{Bounds, Size};
 use serde_json::{Value, json};
 
 use super::{ALL, Fixture, post};
-use crate::oauth::json::{Bounds, Size};
 
 const MIB: usize = 1024 * 1024;
 const BOUNDS: Bounds = Bounds { depth: 64, values: 10_000 };

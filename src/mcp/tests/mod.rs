@@ -15,6 +15,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use oauth::algorithm::Algorithm;
+use oauth::issuer::Issuer;
+use oauth::json::Bounds;
+use oauth::resource::Resource;
+use oauth::scope::Scope;
 use serde_json::{Value, json};
 
 use super::{Directory, McpSettings, McpState, Person, ToolSettings, handle};
@@ -27,11 +32,6 @@ use crate::library::Library;
 use crate::model::id::GrantId;
 use crate::model::key::StoredKey;
 use crate::model::time::{Clock, Timestamp};
-use crate::oauth::algorithm::Algorithm;
-use crate::oauth::issuer::Issuer;
-use crate::oauth::json::Bounds;
-use crate::oauth::resource::Resource;
-use crate::oauth::scope::Scope;
 use crate::revocations::Revocations;
 
 const NOW: i64 = 1_800_000_000;

@@ -9,12 +9,12 @@ pub(crate) mod whoami;
 
 use std::sync::Arc;
 
+use oauth::scope::Scope;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
 use super::guard::Caller;
 use crate::library::Library;
-use crate::oauth::scope::Scope;
 use whoami::Directory;
 
 /// Which tools are on, and the scopes that each needs. `None` is off.

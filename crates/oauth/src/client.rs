@@ -360,8 +360,8 @@ mod tests {
     use serde_json::json;
 
     use super::{AuthMethod, ClientMetadata, RegistrationRules};
-    use crate::oauth::error::ErrorCode;
-    use crate::oauth::scope::Scope;
+    use crate::error::ErrorCode;
+    use crate::scope::Scope;
 
     fn rules() -> RegistrationRules {
         RegistrationRules {

@@ -3,7 +3,7 @@
 use super::error::{ErrorCode, Refusal};
 use super::params::Params;
 use super::scope::Scope;
-use crate::oauth::pkce::CodeChallenge;
+use crate::pkce::CodeChallenge;
 
 /// A parsed token request: one variant per grant type that this server knows.
 #[derive(Debug)]
@@ -105,9 +105,9 @@ pub fn narrow(asked: Option<&Scope>, granted: &Scope, offered: &Scope) -> Result
 #[cfg(test)]
 mod tests {
     use super::{check_verifier, narrow};
-    use crate::oauth::error::ErrorCode;
-    use crate::oauth::pkce::CodeChallenge;
-    use crate::oauth::scope::Scope;
+    use crate::error::ErrorCode;
+    use crate::pkce::CodeChallenge;
+    use crate::scope::Scope;
 
     /// B-03, T-10.
     #[test]

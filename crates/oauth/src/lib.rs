@@ -1,7 +1,7 @@
 //! The vocabulary of OAuth: pure types and rules, no I/O, no clock, no framework.
 //!
 //! Every type here is parsed once, at the door, and can't be wrong afterwards. A request's fault is a
-//! [`error::Refusal`]; nothing in this module can fail in any other way.
+//! [`error::Refusal`]; nothing in this crate can fail in any other way.
 
 pub mod algorithm;
 pub mod assertion;

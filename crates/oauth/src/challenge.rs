@@ -63,7 +63,7 @@ fn quotable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::Challenge;
-    use crate::oauth::scope::Scope;
+    use crate::scope::Scope;
 
     /// D-23, D-24, D-28.
     #[test]

@@ -152,15 +152,15 @@ fn grantable(asked: Option<&str>, offered: &Scope) -> Result<(Option<Scope>, boo
 #[cfg(test)]
 mod tests {
     use super::{AuthorizationRequest, AuthorizationRules, Prompt};
-    use crate::oauth::error::ErrorCode;
-    use crate::oauth::params::Params;
-    use crate::oauth::resource::Resource;
-    use crate::oauth::scope::Scope;
+    use crate::error::ErrorCode;
+    use crate::params::Params;
+    use crate::resource::Resource;
+    use crate::scope::Scope;
 
     const GOOD: &str =
         "response_type=code&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 
-    fn check(query: &str, pkce_exempt: bool) -> Result<AuthorizationRequest, crate::oauth::error::Refusal> {
+    fn check(query: &str, pkce_exempt: bool) -> Result<AuthorizationRequest, crate::error::Refusal> {
         let (resource, scope) =
             (Resource::from_canonical("https://h/mcp"), Scope::parse("a b offline_access").unwrap());
         let rules = AuthorizationRules { resource: &resource, scope: &scope, pkce_exempt };
