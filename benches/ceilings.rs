@@ -14,7 +14,7 @@ use portcullis::app::App;
 use portcullis::config::Config;
 use portcullis::crypto::random::Random;
 use portcullis::fetch::Resolver;
-use portcullis::model::time::Clock;
+use portcullis::model::clock::Clock;
 use portcullis::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::model::id::GrantId;
-use crate::model::time::Timestamp;
+use oauth::id::GrantId;
+use oauth::time::Timestamp;
 
 /// After this many seconds without news from the database the view is too old to trust: a grant may have
 /// been revoked elsewhere. The resource half then answers 503, not 401: it is our trouble.
@@ -159,9 +159,10 @@ impl std::fmt::Debug for Revocations {
 mod tests {
     use std::time::Duration;
 
+    use oauth::id::GrantId;
+    use oauth::time::Timestamp;
+
     use super::Revocations;
-    use crate::model::id::GrantId;
-    use crate::model::time::Timestamp;
 
     fn view() -> Revocations {
         Revocations::new(Duration::from_secs(1_000))

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, Method, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
+use oauth::id::UserId;
 use oauth::json::Bounds;
 use oauth::metadata::protected_resource_url;
 use tower::util::{MapFutureLayer, MapRequestLayer};
@@ -26,7 +27,6 @@ use crate::endpoints::{
 use crate::http::respond::Rejection;
 use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
-use crate::model::id::UserId;
 use crate::store::{Store, within};
 
 /// Every path of the server with what serves it.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use oauth::issuer::Issuer;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use crate::crypto::jwt::{AccessTokenClaims, SigningFailed, sign};
 use crate::crypto::keys::KeyRing;
 use crate::crypto::random::Random;
 use crate::model::grant::Grant;
-use crate::model::time::Timestamp;
 
 /// Issues access tokens.
 #[derive(Clone, Debug)]

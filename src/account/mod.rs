@@ -4,6 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use oauth::id::GrantId;
 use oauth::redirect_uri::RedirectUri;
 
 use crate::app::App;
@@ -13,7 +14,6 @@ use crate::http::page::{Account, Connection, Landing, Page};
 use crate::http::respond::{PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
-use crate::model::id::GrantId;
 
 /// What the forms' tokens are bound to.
 const PURPOSE: &str = "account";

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth::json::Bounds;
+use oauth::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,7 +19,6 @@ use crate::clients::draft::Fault;
 use crate::clients::managed::ManageError;
 use crate::http::body::{Unread, collect};
 use crate::http::respond::{Failure, json};
-use crate::model::time::Timestamp;
 use crate::store::{AccountError, Page};
 
 /// Why nothing was done.

@@ -3,6 +3,7 @@
 #![expect(unused_qualifications, reason = "the description of parameters is generated with whole paths")]
 
 use axum::extract::{Path, Request, State};
+use oauth::attempt_id::AttemptId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -10,7 +11,6 @@ use super::answer::{Denied, Outcome, limit, ok, query};
 use crate::app::App;
 use crate::attempts::story::{Line, Story};
 use crate::attempts::{Summary, explain, latest};
-use crate::model::attempt::AttemptId;
 
 /// Which attempts.
 #[derive(Deserialize, IntoParams)]

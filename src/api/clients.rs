@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,9 +18,7 @@ use crate::clients::draft::{Fault, Rules};
 use crate::clients::managed::{self, Addition, DEFAULT_OVERLAP, ManageError, Managed};
 use crate::config::duration;
 use crate::http::page::logo_path;
-use crate::model::id::ClientId;
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

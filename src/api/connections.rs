@@ -3,14 +3,14 @@
 #![expect(unused_qualifications, reason = "the description of parameters is generated with whole paths")]
 
 use axum::extract::{Path, Request, State};
+use oauth::id::{ClientId, GrantId, UserId};
+use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Denied, Outcome, next, nothing, ok, page, query};
 use super::guard::Caller;
 use crate::app::App;
-use crate::model::id::{ClientId, GrantId, UserId};
-use crate::model::time::Timestamp;
 use crate::store::{LiveGrant, Whose};
 
 #[derive(Deserialize, IntoParams)]

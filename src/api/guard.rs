@@ -5,14 +5,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use oauth::id::ApiTokenId;
+use oauth::time::Timestamp;
 
 use super::answer::{Denied, Error};
 use crate::app::App;
 use crate::http::respond::{json, retry_after, status_of};
 use crate::model::api_token::{ApiScope, ApiScopes, ApiToken, may_be_token};
-use crate::model::id::ApiTokenId;
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
 
 /// What stands before one operation.
 #[derive(Clone)]

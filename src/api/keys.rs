@@ -1,6 +1,7 @@
 //! `/api/v1/keys`: the signing keys. Their ids and states; the keys themselves never leave the store but sealed.
 
 use axum::extract::{Request, State};
+use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,7 +10,6 @@ use super::guard::Caller;
 use crate::app::{App, next_key};
 use crate::http::respond::Failure;
 use crate::model::key::StoredKey;
-use crate::model::time::Timestamp;
 
 /// A signing key.
 #[derive(Serialize, ToSchema)]

@@ -4,11 +4,11 @@ use axum::extract::{Path, Request, State};
 use axum::http::header;
 use axum::response::IntoResponse as _;
 use imagesize::{ImageType, blob_size, image_type};
+use oauth::id::ClientId;
 
 use super::answer::{Denied, Outcome, bytes, media_type, nothing};
 use super::guard::Caller;
 use crate::app::App;
-use crate::model::id::ClientId;
 
 /// The largest logo, in bytes.
 pub(crate) const MAX_BYTES: usize = 64 * 1024;

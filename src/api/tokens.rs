@@ -1,6 +1,8 @@
 //! `/api/v1/tokens`: the tokens of this API. None can make another that has or lasts more than itself.
 
 use axum::extract::{Path, Request, State};
+use oauth::id::ApiTokenId;
+use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,9 +11,7 @@ use super::guard::Caller;
 use crate::app::App;
 use crate::config::duration;
 use crate::model::api_token::{ApiScope, ApiScopes, ApiToken, Maker, Making, check_name};
-use crate::model::id::ApiTokenId;
 use crate::model::secret::SecretKind;
-use crate::model::time::Timestamp;
 use crate::store::NewApiToken;
 
 /// A token, never its text.

@@ -3,14 +3,14 @@
 #![expect(unused_qualifications, reason = "the description of parameters is generated with whole paths")]
 
 use axum::extract::{Path, Request, State};
+use oauth::id::UserId;
+use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Denied, Outcome, account, created, limit, nothing, object, ok, query};
 use super::guard::Caller;
 use crate::app::App;
-use crate::model::id::UserId;
-use crate::model::time::Timestamp;
 use crate::model::user::{Role, User, Username, check_password};
 use crate::store::NewUser;
 

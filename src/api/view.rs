@@ -2,6 +2,7 @@
 
 use oauth::client::ClientKeys;
 use oauth::redirect_uri::RedirectUri;
+use oauth::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -9,7 +10,6 @@ use utoipa::ToSchema;
 use crate::clients::draft::Change;
 use crate::config::{Config, duration};
 use crate::model::client::{Client, ClientOrigin};
-use crate::model::time::Timestamp;
 
 /// A client. Members that don't apply are absent.
 #[derive(Serialize, ToSchema)]

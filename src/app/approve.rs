@@ -2,6 +2,7 @@
 //! by the consent page, or by the dispatcher for the operator's own clients.
 
 use oauth::scope::{OFFLINE_ACCESS, Scope, ScopeToken};
+use oauth::time::Timestamp;
 
 use super::App;
 use super::browser::SignedIn;
@@ -11,7 +12,6 @@ use crate::model::authorization::{Authorization, Offered, Step, Visitor};
 use crate::model::client::Client;
 use crate::model::grant::Grant;
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
 use crate::model::user::Session;
 use crate::store::Approval;
 

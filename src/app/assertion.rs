@@ -4,6 +4,7 @@
 use oauth::assertion::{ASSERTION_TYPE, UnverifiedAssertion};
 use oauth::error::Refusal;
 use oauth::params::Params;
+use oauth::time::Timestamp;
 
 use super::App;
 use crate::clients::KeysTrouble;
@@ -11,7 +12,6 @@ use crate::crypto::assertion::{AssertionRefusal, verify};
 use crate::http::respond::{Failure, Rejection};
 use crate::model::client::Client;
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
 
 /// The assertion of a request, and the client that it says it is from.
 pub(super) fn presented(params: &Params) -> Result<Option<(String, String)>, Rejection> {

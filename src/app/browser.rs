@@ -2,15 +2,15 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use oauth::id::{AuthorizationId, UserId};
 use oauth::redirect_uri::{Destination, RedirectUri};
+use oauth::time::{Timestamp, whole_seconds};
 
 use crate::app::{App, known};
 use crate::http::respond::{Failure, PageRejection, Trouble, see_other, with_cookie};
 use crate::http::visit::Visit;
 use crate::model::authorization::Authorization;
-use crate::model::id::{AuthorizationId, UserId};
 use crate::model::secret::{Secret, SecretHash, SecretKind};
-use crate::model::time::{Timestamp, whole_seconds};
 use crate::model::user::{Credential, Session};
 
 /// How long the browser cookie lives: longer than any authorization request.

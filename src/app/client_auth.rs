@@ -6,14 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use oauth::client::AuthMethod;
 use oauth::error::Refusal;
+use oauth::id::ClientId;
 use oauth::params::Params;
+use oauth::time::Timestamp;
 
 use super::{App, assertion};
 use crate::http::respond::Rejection;
 use crate::model::client::Client;
-use crate::model::id::ClientId;
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
 
 /// What a request presents as its client's credentials.
 #[derive(Debug)]

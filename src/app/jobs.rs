@@ -5,13 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use oauth::time::Timestamp;
 use tokio::sync::watch::Receiver;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{App, BuildError, next_key};
 use crate::config::MAX_ACCESS_TTL;
-use crate::model::time::Timestamp;
 use crate::store::{BITE, Expired, StoreError};
 
 /// How often other replicas' changes are looked for: revocations must bite within a second.

@@ -6,11 +6,11 @@
 //! account is not named in it.
 
 use axum::http::{HeaderMap, HeaderValue};
+use oauth::id::UserId;
+use oauth::time::{Timestamp, whole_seconds};
 
 use super::App;
-use crate::model::id::UserId;
 use crate::model::secret::{Secret, SecretKind};
-use crate::model::time::{Timestamp, whole_seconds};
 use crate::model::user::{Credential, User};
 
 /// How many accounts one browser is known for: those that it signed in to last.

@@ -23,6 +23,7 @@ use oauth::issuer::Issuer;
 use oauth::metadata::{EndpointPaths, Offer};
 use oauth::resource::Resource;
 use oauth::scope::InvalidScopeToken;
+use oauth::time::Timestamp;
 
 use crate::attempts::recorder::{self, Inbox, Recorder};
 use crate::clients::profile::{Profiles, ProfilesError};
@@ -41,8 +42,8 @@ use crate::http::respond::Edge;
 use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
 use crate::model::client::Client;
+use crate::model::clock::Clock;
 use crate::model::key::StoredKey;
-use crate::model::time::{Clock, Timestamp};
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::id::GrantId;
-use crate::model::time::{Timestamp, whole_seconds};
+use oauth::id::GrantId;
+use oauth::time::{Timestamp, whole_seconds};
+
 use crate::revocations::Revocations;
 use crate::store::{Ending, Party, Store, StoreError};
 

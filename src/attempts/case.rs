@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use oauth::attempt_id::AttemptId;
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
+
 use crate::clients::profile::{Profile, Profiles};
-use crate::model::attempt::{ASKED, ASKED_TO_CONTINUE, AttemptId, Outcome, Recorded, Stage};
-use crate::model::id::ClientId;
-use crate::model::time::Timestamp;
+use crate::model::attempt::{ASKED, ASKED_TO_CONTINUE, Outcome, Recorded, Stage};
 use crate::store::{Store, StoreError};
 
 /// How long before an authorization request its client may have looked around and registered.

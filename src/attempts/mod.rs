@@ -14,11 +14,11 @@ pub mod writer;
 
 use std::collections::BTreeSet;
 
+use oauth::attempt_id::AttemptId;
+use oauth::time::Timestamp;
 use serde::Serialize;
 
 use crate::clients::profile::Profiles;
-use crate::model::attempt::AttemptId;
-use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 use story::Story;
 

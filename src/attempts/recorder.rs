@@ -89,9 +89,11 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    use oauth::attempt_id::AttemptId;
+    use oauth::time::Timestamp;
+
     use super::{PER_NETWORK, ROOM, Recorder, open};
-    use crate::model::attempt::{AttemptId, Event, Outcome, Stage};
-    use crate::model::time::Timestamp;
+    use crate::model::attempt::{Event, Outcome, Stage};
 
     fn event(network: &str) -> Event {
         Event {

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use oauth::time::Timestamp;
 use serde::Serialize;
 
 use super::advice;
 use super::case::{Case, Step};
 use crate::model::attempt::{ALLOWED, ELSEWHERE, FIRST_USE, Outcome, REPEATED, Stage};
-use crate::model::time::Timestamp;
 
 /// After this long without the next request it is not coming by itself (E1).
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
+use oauth::attempt_id::AttemptId;
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::case::{Case, Step};
 use super::rules::{Finding, judge};
-use crate::model::attempt::{ALLOWED, ASKED, ASKED_TO_CONTINUE, AttemptId, Outcome, Stage};
-use crate::model::id::ClientId;
-use crate::model::time::Timestamp;
+use crate::model::attempt::{ALLOWED, ASKED, ASKED_TO_CONTINUE, Outcome, Stage};
 
 /// An attempt, told.
 #[derive(Clone, Debug, Serialize)]

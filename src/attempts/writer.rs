@@ -110,9 +110,11 @@ fn gather(batch: Vec<Event>) -> (Vec<Recorded>, u64) {
 
 #[cfg(test)]
 mod tests {
+    use oauth::attempt_id::AttemptId;
+    use oauth::time::Timestamp;
+
     use super::{PER_NETWORK, gather};
-    use crate::model::attempt::{AttemptId, Event, Outcome, Stage};
-    use crate::model::time::Timestamp;
+    use crate::model::attempt::{Event, Outcome, Stage};
 
     fn event(network: &str, reason: &str, at: i64) -> Event {
         Event {

@@ -1,14 +1,14 @@
 //! `attempts`, and `doctor --attempt`: what was recorded of attempts to connect, told.
 
 use clap::Subcommand;
+use oauth::attempt_id::AttemptId;
 use serde::Serialize;
 
 use super::{CliError, open, say};
 use crate::attempts::{Summary, explain, latest};
 use crate::clients::profile::Profiles;
 use crate::config::Config;
-use crate::model::attempt::AttemptId;
-use crate::model::time::Clock;
+use crate::model::clock::Clock;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use oauth::time::Timestamp;
 
 use super::files::{Draft, folder_of};
 use super::{CliError, dump, keys, say, serve};
@@ -10,7 +11,7 @@ use crate::attempts::story::date;
 use crate::config::Config;
 use crate::crypto::keys::KeyRing;
 use crate::crypto::master::MasterKey;
-use crate::model::time::{Clock, Timestamp};
+use crate::model::clock::Clock;
 use crate::store::backup::{self, Contents, Label};
 use crate::store::{ConnectError, InUse, known_schema};
 

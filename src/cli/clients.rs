@@ -4,6 +4,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
 use serde::Serialize;
 
 use super::{CliError, open, read_file, say};
@@ -16,9 +18,8 @@ use crate::config::{Config, duration};
 use crate::crypto::random::Random;
 use crate::http::page::logo_path;
 use crate::model::client::{Client, ClientOrigin};
-use crate::model::id::ClientId;
+use crate::model::clock::Clock;
 use crate::model::secret::Secret;
-use crate::model::time::{Clock, Timestamp};
 use crate::store::{Page, Store};
 
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use crate::clients::profile::Profiles;
 use crate::config::Config;
 use crate::doctor::{Options, Outcome, Target, examine, fetch_documents, trials_json, trials_text};
 use crate::fetch::Resolver;
-use crate::model::time::Clock;
+use crate::model::clock::Clock;
 
 /// `--fetch` without an address.
 const ALL_KNOWN: &str = "all";

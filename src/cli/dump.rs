@@ -5,10 +5,11 @@ use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use oauth::time::Timestamp;
+
 use super::{CliError, backup, keys, say};
 use crate::config::Config;
 use crate::model::key::StoredKey;
-use crate::model::time::Timestamp;
 use crate::store::backup::Contents;
 use crate::store::{Applied, Store, judge_schema};
 

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::crypto::keys::KeyRing;
 use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
-use crate::model::time::Clock;
+use crate::model::clock::Clock;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

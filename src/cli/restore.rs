@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use oauth::time::Timestamp;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::files::{BESIDE, Draft, folder_of, give_to_owner_of, sync_folder, with_ending};
 use super::{CliError, backup, dump, say};
 use crate::config::Config;
-use crate::model::time::{Clock, Timestamp};
+use crate::model::clock::Clock;
 use crate::store::InUse;
 use crate::store::backup::{Contents, FileError, inspect, settle, sqlite_file, take_label};
 

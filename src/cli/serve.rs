@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::crypto::keys::KeyError;
 use crate::crypto::random::Random;
 use crate::fetch::Resolver;
+use crate::model::clock::Clock;
 use crate::model::secret::SecretKind;
-use crate::model::time::Clock;
 use crate::serve::serve;
 
 /// How long a set-up link is good.

@@ -7,8 +7,8 @@ use crate::api::tokens::{TokenView, expiry, scopes};
 use crate::config::Config;
 use crate::crypto::random::Random;
 use crate::model::api_token::{ApiScopes, Making, check_name};
+use crate::model::clock::Clock;
 use crate::model::secret::SecretKind;
-use crate::model::time::Clock;
 use crate::store::NewApiToken;
 
 #[derive(Debug, Subcommand)]
@@ -94,9 +94,8 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
                 "NAME                     ID                          EXPIRES (unix)  LAST USED    MADE BY              SCOPES",
             )?;
             for token in tokens {
-                let time = |at: Option<crate::model::time::Timestamp>| {
-                    at.map_or_else(|| "never".to_owned(), |at| at.0.to_string())
-                };
+                let time =
+                    |at: Option<oauth::time::Timestamp>| at.map_or_else(|| "never".to_owned(), |at| at.0.to_string());
                 say(&format!(
                     "{:<24} {:<27} {:<15} {:<12} {:<20} {}",
                     token.name,

@@ -6,7 +6,7 @@ use super::{CliError, PasswordSource, open, say};
 use crate::config::Config;
 use crate::crypto::password::Passwords;
 use crate::crypto::random::Random;
-use crate::model::time::Clock;
+use crate::model::clock::Clock;
 use crate::model::user::{Role, User, Username, check_password};
 use crate::store::{NewUser, Store};
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use oauth::client::ClientKeys;
 use oauth::https_url::{HttpsUrl, InvalidHttpsUrl};
 use oauth::jwks::{InvalidJwkSet, JwkSet, MAX_BYTES};
+use oauth::time::Timestamp;
 
 use super::Directory;
 use crate::fetch::FetchError;
 use crate::model::client::Client;
-use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError, StoredKeys};
 
 /// How long fetched keys are used without asking again: a key that is taken back is gone after this time.

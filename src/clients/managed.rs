@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
+
 use super::draft::{Change, Draft, Fault, Rules};
 use super::profile::{Profile, Profiles};
 use crate::crypto::random::Random;
 use crate::model::client::{Client, ClientOrigin, ClientSecrets};
-use crate::model::id::ClientId;
 use crate::model::managed::Properties;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
-use crate::model::time::Timestamp;
 use crate::store::{NewManaged, Store, StoreError};
 
 /// The longest that an old secret may stay good beside the new one.

@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oauth::document::{DocumentFault, DocumentRules, InvalidClientIdUrl};
+use oauth::time::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::clients::profile::Profiles;
 use crate::fetch::{FetchError, Fetcher};
 use crate::model::client::Client;
-use crate::model::time::Timestamp;
 use crate::store::StoreError;
 
 pub use copies::CopiesError;

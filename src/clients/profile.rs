@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use oauth::id::ClientId;
 use oauth::redirect_uri::{Destination, RedirectUri};
 use serde::Deserialize;
 
 use crate::model::client::Client;
-use crate::model::id::ClientId;
 
 /// How a client makes itself known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -297,10 +297,10 @@ fn without_loopback_port(redirect_uri: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use oauth::id::ClientId;
     use oauth::redirect_uri::RedirectUri;
 
     use super::Profiles;
-    use crate::model::id::ClientId;
 
     fn of(uri: &str) -> Option<String> {
         let profiles = Profiles::embedded().unwrap();

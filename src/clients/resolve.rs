@@ -4,12 +4,12 @@
 //! document which may not be kept, or whose server is away, ends no connection.
 
 use oauth::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
 
 use super::{Directory, DocumentPolicy, Found, Resolved, Unresolved};
 use crate::fetch::{Fetched, Freshness};
 use crate::model::client::{Client, ClientOrigin};
-use crate::model::id::ClientId;
-use crate::model::time::Timestamp;
 use crate::store::{NewDocument, Store, StoreError, StoredDocument};
 
 impl Directory {

@@ -4,8 +4,7 @@
 use jsonwebtoken::DecodingKey;
 use oauth::assertion::{InvalidAssertion, UnverifiedAssertion};
 use oauth::jwks::{AssertionAlgorithm, Jwk, JwkSet, PublicKey};
-
-use crate::model::time::Timestamp;
+use oauth::time::Timestamp;
 
 /// The furthest that an assertion may end in the future: it is made for one request.
 pub const MAX_LIFETIME_SECONDS: i64 = 300;

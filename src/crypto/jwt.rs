@@ -4,10 +4,10 @@
 use jsonwebtoken::{Header, Validation};
 use oauth::issuer::Issuer;
 use oauth::resource::Resource;
+use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{KeyRing, jwt_algorithm};
-use crate::model::time::Timestamp;
 
 /// Tokens are accepted this long after `exp` and before `nbf`: clocks of replicas differ (RFC 7519 §4.1.4).
 pub const LEEWAY_SECONDS: i64 = 30;
@@ -177,12 +177,12 @@ mod tests {
     use crate::crypto::keys::{KeyRing, generate};
     use crate::crypto::master::MasterKey;
     use crate::crypto::random::Random;
-    use crate::model::time::Timestamp;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use oauth::algorithm::Algorithm;
     use oauth::issuer::Issuer;
     use oauth::resource::Resource;
+    use oauth::time::Timestamp;
 
     const NOW: Timestamp = Timestamp(1_000_000);
 

@@ -11,11 +11,11 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed2551
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use oauth::algorithm::Algorithm;
+use oauth::time::Timestamp;
 
 use super::master::MasterKey;
 use super::random::Random;
 use crate::model::key::StoredKey;
-use crate::model::time::Timestamp;
 
 /// The algorithm's name in the JWT library.
 pub(super) const fn jwt_algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {

@@ -5,11 +5,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::attempt_id::AttemptId;
+use oauth::id::UserId;
+use oauth::time::Timestamp;
 
-use crate::model::attempt::AttemptId;
-use crate::model::id::UserId;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
-use crate::model::time::Timestamp;
 use crate::model::user::Credential;
 
 /// The key that only the configuration knows; the database alone opens nothing.
@@ -188,10 +188,11 @@ impl std::fmt::Debug for MasterKey {
 
 #[cfg(test)]
 mod tests {
+    use oauth::id::UserId;
+    use oauth::time::Timestamp;
+
     use super::MasterKey;
-    use crate::model::id::UserId;
     use crate::model::secret::{Secret, SecretKind};
-    use crate::model::time::Timestamp;
     use crate::model::user::Credential;
 
     /// Replicas have the same key and keep no state: the same place and time is the same id everywhere.

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::attempt_id::AttemptId;
+use oauth::id::{ApiTokenId, AuthorizationId, ClientId, GrantId, UserId};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::model::attempt::AttemptId;
-use crate::model::id::{ApiTokenId, AuthorizationId, ClientId, GrantId, UserId};
 use crate::model::secret::{Secret, SecretKind};
 
 /// Where random bytes come from.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth::metadata::{AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, well_known_paths};
+use oauth::time::Timestamp;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -16,7 +17,6 @@ use super::observations::{Kind, Knock, Observations, Posted, Preflight, Spelling
 use super::sight::{Missed, Sight};
 use super::target::Target;
 use crate::clients::profile::{AsksBy, Profile, Profiles};
-use crate::model::time::Timestamp;
 
 /// How long the whole examination may take.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use oauth::time::Timestamp;
+
 use super::agents::Agent;
 use super::sight::{Answer, Sight};
 use super::target::Target;
-use crate::model::time::Timestamp;
 
 /// What the rules look at.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use oauth::redirect_uri::{Destination, RedirectUri};
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
@@ -16,7 +17,6 @@ use crate::http::visit::Visit;
 use crate::model::attempt::{ALLOWED, ASKED, ASKED_TO_CONTINUE, Stage};
 use crate::model::authorization::{Authorization, Step};
 use crate::model::client::{Client, ClientOrigin};
-use crate::model::time::Timestamp;
 
 /// The page that shows all that is asked for.
 const WHOLE: &str = "whole";

@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use oauth::params::Params;
+use oauth::time::Timestamp;
 
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form, destination, lasting, signed_in, step};
@@ -17,7 +18,6 @@ use crate::http::visit::Visit;
 use crate::model::attempt::{ASKED, Stage};
 use crate::model::authorization::Authorization;
 use crate::model::secret::SecretKind;
-use crate::model::time::Timestamp;
 use crate::model::user::{MAX_PASSWORD, User, Username};
 
 /// What the form's token is bound to.

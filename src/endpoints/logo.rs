@@ -8,12 +8,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::id::ClientId;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::http::respond::{Failure, Rejection};
 use crate::http::visit::Visit;
-use crate::model::id::ClientId;
 
 /// How long browsers keep it. A new logo has a new address, so this can be long.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=86400");

@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use oauth::time::Timestamp;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
@@ -20,7 +21,6 @@ use crate::app::App;
 use crate::http::address::{Forwarding, Network};
 use crate::http::respond::{Rejection, json};
 use crate::http::visit::Visit;
-use crate::model::time::Timestamp;
 
 /// How many header names are told, and how long a repeated value may be: an answer is never much larger than its request.
 const MOST_NAMES: usize = 64;

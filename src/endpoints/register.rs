@@ -9,7 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth::client::{ClientKeys, ClientMetadata};
 use oauth::document::MAX_BYTES;
 use oauth::error::{ErrorCode, Refusal};
+use oauth::id::ClientId;
 use oauth::redirect_uri::RedirectUri;
+use oauth::time::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -20,9 +22,7 @@ use crate::http::respond::{Rejection, json};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::client::Client;
-use crate::model::id::ClientId;
 use crate::model::secret::{Secret, SecretKind};
-use crate::model::time::Timestamp;
 use crate::store::NewRegistration;
 
 /// What is registered (RFC 7591 §3.2.1, RFC 7592 §3), as it is stored. Absent members are left out (D-15).

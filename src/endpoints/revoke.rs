@@ -4,6 +4,7 @@
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use oauth::id::{ClientId, GrantId};
 
 use crate::app::App;
 use crate::app::client_auth::authenticate;
@@ -13,7 +14,6 @@ use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::client::Client;
-use crate::model::id::{ClientId, GrantId};
 use crate::model::secret::Secret;
 
 /// `POST` at the revocation endpoint.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use oauth::time::Timestamp;
 use reqwest::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderName};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
-
-use crate::model::time::Timestamp;
 
 /// What an answer says of its own freshness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +55,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 mod tests {
     use std::time::Duration;
 
+    use oauth::time::Timestamp;
     use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
     use super::Freshness;
-    use crate::model::time::Timestamp;
 
     ///
     #[test]

@@ -13,7 +13,6 @@
 mod error;
 mod freshness;
 mod resolver;
-pub mod special_use;
 
 use std::error::Error;
 use std::fmt;
@@ -24,12 +23,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use oauth::https_url::HttpsUrl;
+use oauth::special_use::special_use;
+use oauth::time::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Certificate, Client, Proxy, Response};
 use tokio::sync::Semaphore;
-
-use crate::model::time::Timestamp;
 
 pub use error::FetchError;
 pub use freshness::Freshness;
@@ -268,7 +267,7 @@ impl Judge {
             if self.allowed.iter().any(|network| network.contains(&ip)) {
                 continue;
             }
-            if let Some(kind) = special_use::special_use(ip) {
+            if let Some(kind) = special_use(ip) {
                 return Err(FetchError::SpecialUse { host: host.to_owned(), address: ip, kind });
             }
         }

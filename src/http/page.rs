@@ -15,10 +15,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
 use sha2::{Digest as _, Sha256};
-
-use crate::model::id::ClientId;
-use crate::model::time::Timestamp;
 
 /// The one stylesheet; `layout.html` inlines it unchanged, which is what the policy's hash covers.
 const STYLE: &str = include_str!("../../templates/style.css");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use oauth::attempt_id::AttemptId;
 use oauth::error::{ErrorCode, Refusal};
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::attempts::scrub;
 use crate::crypto::jwt::SigningFailed;
 use crate::crypto::password::HashingFailed;
 use crate::crypto::random::Random;
-use crate::model::attempt::{AttemptId, Outcome};
+use crate::model::attempt::Outcome;
 use crate::store::{AccountError, StoreError};
 
 /// Our fault. Never told apart to the outside, never blamed on the client.

@@ -7,15 +7,17 @@ use axum::http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, USER_AGENT,
 };
 use axum::http::request::Parts;
+use oauth::attempt_id::AttemptId;
+use oauth::id::{AuthorizationId, ClientId, GrantId};
 use oauth::params::Params;
+use oauth::time::Timestamp;
 
 use super::address::Proxies;
 use crate::attempts::recorder::Recorder;
 use crate::attempts::scrub;
 use crate::crypto::master::AttemptKey;
-use crate::model::attempt::{AttemptId, Event, Outcome, Stage};
-use crate::model::id::{AuthorizationId, ClientId, GrantId};
-use crate::model::time::{Clock, Timestamp};
+use crate::model::attempt::{Event, Outcome, Stage};
+use crate::model::clock::Clock;
 
 /// What visits are made with. Cheap to clone.
 #[derive(Clone, Debug)]

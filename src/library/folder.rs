@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::model::time::{Timestamp, whole_seconds};
+use oauth::time::{Timestamp, whole_seconds};
 
 /// The largest file that is read: a million characters are far more than a model can take in.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::model::time::Timestamp;
 use folder::Listing;
 use index::Index;
+use oauth::time::Timestamp;
 
 /// The least time between two looks at the folder. Readers don't wait for a look, so this bounds the disk's
 /// work, and how long a new file stays unseen.

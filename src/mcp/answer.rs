@@ -5,12 +5,12 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use oauth::attempt_id::AttemptId;
 use oauth::challenge::Challenge;
 use serde_json::{Value, json};
 
 use super::guard::Denied;
 use super::policy::Insufficient;
-use crate::model::attempt::AttemptId;
 
 /// JSON-RPC 2.0 §5.1.
 pub(crate) const PARSE_ERROR: i32 = -32700;

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use oauth::challenge::Challenge;
+use oauth::id::{ClientId, GrantId};
 use oauth::issuer::Issuer;
 use oauth::json::Bounds;
 use oauth::resource::Resource;
@@ -30,8 +31,7 @@ use crate::http::body::{Unread, collect};
 use crate::http::visit::{Visit, Visits};
 use crate::library::Library;
 use crate::model::attempt::{Outcome, Stage};
-use crate::model::id::{ClientId, GrantId};
-use crate::model::time::Clock;
+use crate::model::clock::Clock;
 use crate::revocations::Revocations;
 
 /// What the endpoint is made of.
@@ -126,7 +126,7 @@ impl McpState {
             client_id: String::new(),
             grant: String::new(),
             scope,
-            exp: crate::model::time::Timestamp(i64::MAX),
+            exp: oauth::time::Timestamp(i64::MAX),
         });
         axum::Router::new().route_service(path, self.0.transport.bare()).layer(axum::Extension(caller))
     }

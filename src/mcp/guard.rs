@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use oauth::id::{ClientId, GrantId};
 use oauth::issuer::Issuer;
 use oauth::resource::Resource;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
 use crate::crypto::jwt::{self, TokenRefusal};
 use crate::crypto::keys::KeyRing;
-use crate::model::id::{ClientId, GrantId};
-use crate::model::time::Timestamp;
 use crate::revocations::Revocations;
 
 /// The longest token that is looked at. Ours have less than a kilobyte.

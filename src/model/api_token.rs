@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::id::ApiTokenId;
-use super::time::Timestamp;
+use oauth::id::ApiTokenId;
+use oauth::time::Timestamp;
 
 /// One thing that a token of the admin API may do. Writing includes reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,13 +1,13 @@
 //! An authorization request that is being worked on, and the decision what comes next.
 
 use oauth::authorize::AuthorizationRequest;
+use oauth::id::{AuthorizationId, ClientId, UserId};
 use oauth::redirect_uri::{Destination, RedirectUri};
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use super::client::Client;
-use super::id::{AuthorizationId, ClientId, UserId};
 use super::secret::SecretHash;
-use super::time::Timestamp;
 
 /// A stored request. Browser steps change it; each ends at the dispatcher, which reads it and decides by
 /// [`Authorization::next`].
@@ -157,15 +157,15 @@ impl Authorization {
 mod tests {
     use oauth::authorize::{AuthorizationRequest, Prompt};
     use oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
+    use oauth::id::{AuthorizationId, ClientId, UserId};
     use oauth::redirect_uri::RedirectUri;
     use oauth::resource::Resource;
     use oauth::scope::Scope;
+    use oauth::time::Timestamp;
 
     use super::{Authorization, Consent, Decision, Offered, Step, Visitor};
     use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
-    use crate::model::id::{AuthorizationId, ClientId, UserId};
     use crate::model::secret::Secret;
-    use crate::model::time::Timestamp;
 
     fn authorization(scope: Option<&str>, redirect: &str, prompt: Prompt) -> Authorization {
         Authorization {

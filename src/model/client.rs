@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use oauth::client::ClientMetadata;
+use oauth::id::ClientId;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
-use super::id::ClientId;
 use super::secret::SecretHash;
-use super::time::Timestamp;
 
 /// How a client came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,9 +142,10 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use oauth::time::Timestamp;
+
     use super::ClientSecrets;
     use crate::model::secret::Secret;
-    use crate::model::time::Timestamp;
 
     /// the old secret is good until its time is over, and not a second longer.
     #[test]

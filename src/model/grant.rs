@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use oauth::error::{ErrorCode, Refusal};
+use oauth::id::{ClientId, GrantId, UserId};
 use oauth::pkce::CodeChallenge;
 use oauth::resource::Resource;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 use oauth::token::{CodeRequest, check_verifier};
 
 use super::client::Client;
-use super::id::{ClientId, GrantId, UserId};
-use super::time::Timestamp;
 
 /// What a user allowed a client: parent of all its tokens; a "connection" on pages.
 #[derive(Clone, Debug)]
@@ -233,8 +233,9 @@ impl Rotation {
 
 #[cfg(test)]
 mod tests {
+    use oauth::time::Timestamp;
+
     use super::{Repetition, Successor};
-    use crate::model::time::Timestamp;
 
     /// RFC 9700 §4.14.2: reuse ends the grant; requests that ran at once are no reuse, nor is a changed key.
     #[test]

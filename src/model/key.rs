@@ -1,6 +1,6 @@
 //! Signing keys at rest.
 
-use super::time::Timestamp;
+use oauth::time::Timestamp;
 
 /// A signing key as the store holds it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]

@@ -1,8 +1,9 @@
 //! A user: somebody who can sign in and let clients act for them.
 
-use super::id::UserId;
+use oauth::id::UserId;
+use oauth::time::Timestamp;
+
 use super::precis::{self, BadCharacter, BadName};
-use super::time::Timestamp;
 
 /// What a user may do on this server itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use oauth::id::ApiTokenId;
+use oauth::time::Timestamp;
+
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::api_token::{ApiScopes, ApiToken, Maker, Making};
-use crate::model::id::ApiTokenId;
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 
 /// How coarse the last use is: a row is not written at each call.
 const LAST_USE: Duration = Duration::from_hours(1);

@@ -1,10 +1,11 @@
 //! `client_assertion`: assertions that were presented.
 
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
+
 use super::statement::sql;
 use super::{Store, StoreError, write};
-use crate::model::id::ClientId;
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 
 impl Store {
     /// Uses an assertion, of which there is one use: tells whether this was it. Decided by the insert itself, so that

@@ -2,13 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::attempt_id::AttemptId;
+use oauth::id::{ClientId, GrantId};
+use oauth::time::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact};
-use crate::model::attempt::{AttemptId, Event, Outcome, Recorded, Stage};
-use crate::model::id::{ClientId, GrantId};
-use crate::model::time::Timestamp;
+use crate::model::attempt::{Event, Outcome, Recorded, Stage};
 
 /// The most rows that one question gives: a story that is longer is told by its newest.
 const MOST: i64 = 500;

@@ -1,18 +1,18 @@
 //! `authorization_request` and `consent`.
 
 use oauth::authorize::{AuthorizationRequest, Prompt};
+use oauth::id::{AuthorizationId, ClientId, UserId};
 use oauth::pkce::CodeChallenge;
 use oauth::redirect_uri::RedirectUri;
 use oauth::resource::Resource;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::authorization::{Authorization, Consent, Decision};
 use crate::model::grant::Grant;
-use crate::model::id::{AuthorizationId, ClientId, UserId};
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 use crate::model::user::Credential;
 
 /// An approval to be carried out.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use oauth::time::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Postgres, SqliteConnection};
 
@@ -14,7 +15,6 @@ use super::engine::Patience;
 use super::schema::{Applied, SchemaError, judge_schema};
 use super::{Pool, Store, StoreError, sql};
 use crate::model::key::StoredKey;
-use crate::model::time::Timestamp;
 
 /// How long to wait for a lock: a server in use keeps one for moments only.
 const PATIENCE: Duration = Duration::from_secs(5);

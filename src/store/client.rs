@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
+use oauth::id::ClientId;
 use oauth::redirect_uri::RedirectUri;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
-use crate::model::id::ClientId;
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 
 /// A registration to be remembered.
 #[derive(Clone, Debug)]

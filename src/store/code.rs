@@ -1,16 +1,16 @@
 //! `authorization_code`.
 
+use oauth::id::{ClientId, GrantId, UserId};
 use oauth::pkce::CodeChallenge;
 use oauth::resource::Resource;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use super::ending::{Ended, end_grant};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::grant::{Code, Grant, MAX_CODE_ATTEMPTS, Redemption};
-use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 
 /// A redemption to be carried out.
 #[derive(Clone, Debug)]

@@ -1,13 +1,13 @@
 //! `token_grant` as an administrator sees it: who is connected with what.
 
+use oauth::id::{ClientId, GrantId, UserId};
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use super::ending::{Ended, end_grant};
 use super::managed::Page;
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact};
-use crate::model::id::{ClientId, GrantId, UserId};
-use crate::model::time::Timestamp;
 
 /// Whose connections are meant.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,14 @@
 //! `client_document` and `client_keys`: what was last fetched from clients' own addresses.
 
 use oauth::client::ClientMetadata;
+use oauth::id::ClientId;
 use oauth::redirect_uri::RedirectUri;
+use oauth::time::Timestamp;
 
 use super::client::{inline_keys, keys_uri, list, methods};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::ClientOrigin;
-use crate::model::id::ClientId;
-use crate::model::time::Timestamp;
 
 /// A metadata document to be remembered, and the client that it describes.
 #[derive(Clone, Debug)]

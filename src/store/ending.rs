@@ -5,10 +5,11 @@
 //! `grant_ending` together: replicas look for news several times a second, and must not read a hundred thousand rows each
 //! time because one popular client was deleted a minute ago.
 
+use oauth::id::{ClientId, GrantId, UserId};
+use oauth::time::Timestamp;
+
 use super::statement::sql;
 use super::{Store, StoreError, read};
-use crate::model::id::{ClientId, GrantId, UserId};
-use crate::model::time::Timestamp;
 use crate::revocations::Revocations;
 
 /// How many grants are read at a time.

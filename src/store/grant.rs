@@ -1,16 +1,16 @@
 //! `token_grant` and `refresh_token`.
 
+use oauth::id::{ClientId, GrantId, UserId};
 use oauth::resource::Resource;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 
 use super::client::{Row as ClientRow, client_columns};
 use super::ending::{Ended, end_grant};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact};
 use crate::model::grant::{FirstUse, Grant, RefreshToken, Repetition, Rotation, Successor};
-use crate::model::id::{ClientId, GrantId, UserId};
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 
 /// A rotation to be carried out.
 #[derive(Clone, Debug)]

@@ -1,9 +1,10 @@
 //! `signing_key`: the sealed signing keys.
 
+use oauth::time::Timestamp;
+
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
 use crate::model::key::StoredKey;
-use crate::model::time::Timestamp;
 
 macro_rules! insert_key {
     ($query:path, $key:expr) => {

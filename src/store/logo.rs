@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
 
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, write};
-use crate::model::id::ClientId;
-use crate::model::time::Timestamp;
 
 impl Store {
     /// Sets a client's logo; tells whether it did: only managed clients have one.

@@ -5,17 +5,17 @@
 
 use std::time::Duration;
 
+use oauth::id::ClientId;
 use oauth::redirect_uri::RedirectUri;
+use oauth::time::{Timestamp, whole_seconds};
 
 use super::client::{Row, client_columns, forget_fingerprint, inline_keys, keys_uri, list, methods};
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, storable, transact, write};
 use crate::model::client::{Client, ClientOrigin};
-use crate::model::id::ClientId;
 use crate::model::managed::Properties;
 use crate::model::secret::SecretHash;
-use crate::model::time::{Timestamp, whole_seconds};
 
 /// A client that an administrator enters.
 #[derive(Clone, Debug)]

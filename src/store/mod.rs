@@ -46,6 +46,7 @@ pub use ending::{Ending, Party};
 pub use grant::{Connection, Rotate};
 pub use in_use::InUse;
 pub use managed::{NewManaged, Page};
+use oauth::time::Timestamp;
 pub use pooler::SharedSessions;
 pub use schema::{Applied, SchemaError, judge_schema, known_schema};
 pub use sweep::{BITE, Expired};
@@ -55,7 +56,6 @@ use std::sync::Arc;
 
 use sqlx::{Postgres, Sqlite};
 
-use crate::model::time::Timestamp;
 use crate::revocations::Revocations;
 use engine::Lane;
 pub use fault::StoreError;

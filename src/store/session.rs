@@ -1,10 +1,11 @@
 //! `session`: signed-in browsers.
 
+use oauth::id::UserId;
+use oauth::time::Timestamp;
+
 use super::statement::sql;
 use super::{Store, StoreError, read, write};
-use crate::model::id::UserId;
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 use crate::model::user::{Credential, Session, User};
 
 #[derive(sqlx::FromRow)]

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use oauth::time::Timestamp;
+
 use super::statement::sql;
 use super::{Store, StoreError, read, write};
-use crate::model::time::Timestamp;
 
 /// The most rows that one bite takes.
 pub const BITE: u64 = 500;

@@ -1,8 +1,9 @@
 //! `sign_in_failure`: counts of wrong passwords, shared by all replicas.
 
+use oauth::time::Timestamp;
+
 use super::statement::sql;
 use super::{Store, StoreError, read, write};
-use crate::model::time::Timestamp;
 
 impl Store {
     /// Counts a failure of `subject` and returns how many there are in its window, which begins with the first

@@ -1,12 +1,13 @@
 //! `user_account` and `setup_link`.
 
+use oauth::id::{GrantId, UserId};
+use oauth::time::Timestamp;
+
 use super::ending::{Ended, end_grant, end_grants_of_user};
 use super::fault::{Fate, Fault};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
-use crate::model::id::{GrantId, UserId};
 use crate::model::secret::SecretHash;
-use crate::model::time::Timestamp;
 use crate::model::user::{Role, User, Username};
 
 /// An account to be made.

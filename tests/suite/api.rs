@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use oauth::id::ApiTokenId;
 use portcullis::crypto::random::Random;
 use portcullis::model::api_token::{ApiScopes, Maker, Making};
-use portcullis::model::id::ApiTokenId;
 use portcullis::model::secret::SecretKind;
 use portcullis::store::NewApiToken;
 use reqwest::Method;

@@ -4,8 +4,8 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth::jwks::JwkSet;
+use oauth::time::Timestamp;
 use portcullis::crypto::assertion::{AssertionRefusal, VerifiedAssertion, verify};
-use portcullis::model::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::signer::{Signer, claims};

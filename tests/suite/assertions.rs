@@ -1,8 +1,8 @@
 //! `private_key_jwt` over HTTP: clients that prove themselves with a key of their own, and what else comes with one.
 
-use portcullis::model::id::ClientId;
+use oauth::id::ClientId;
+use oauth::time::Timestamp;
 use portcullis::model::secret::Secret;
-use portcullis::model::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use oauth::attempt_id::AttemptId;
+use oauth::id::{ClientId, GrantId};
+use oauth::time::Timestamp;
 use portcullis::attempts::explain;
 use portcullis::attempts::story::Story;
 use portcullis::clients::profile::Profiles;
-use portcullis::model::attempt::{AttemptId, Event, Outcome, Recorded, Stage};
-use portcullis::model::id::{ClientId, GrantId};
-use portcullis::model::time::Timestamp;
+use portcullis::model::attempt::{Event, Outcome, Recorded, Stage};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use oauth::authorize::{AuthorizationRequest, Prompt};
 use oauth::client::{AuthMethod, ClientMetadata};
+use oauth::id::{AuthorizationId, ClientId, GrantId, UserId};
 use oauth::pkce::CodeChallenge;
 use oauth::redirect_uri::RedirectUri;
 use oauth::resource::Resource;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 use portcullis::model::authorization::Authorization;
 use portcullis::model::grant::{Grant, Redemption, Rotation};
-use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
 use portcullis::model::secret::{Secret, SecretHash};
-use portcullis::model::time::Timestamp;
 use portcullis::model::user::{Credential, Role, Username};
 use portcullis::store::{
     AccountError, Approval, BITE, Decided, Expired, NewRegistration, NewUser, Redeem, Rotate, Store, StoreError,

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use oauth::id::UserId;
+use oauth::time::Timestamp;
 use portcullis::model::authorization::Authorization;
 use portcullis::model::grant::Redemption;
-use portcullis::model::id::UserId;
 use portcullis::model::secret::Secret;
-use portcullis::model::time::Timestamp;
 use portcullis::model::user::{Credential, User, Username};
 use portcullis::store::{Decided, Redeem, Store};
 use reqwest::{Method, StatusCode};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use portcullis::app::{App, BuildError};
 use portcullis::crypto::random::Random;
 use portcullis::fetch::Resolver;
-use portcullis::model::time::Clock;
+use portcullis::model::clock::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection};

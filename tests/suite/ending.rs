@@ -1,7 +1,7 @@
 //! Grants end at once where they are ended, and soon everywhere; and looking for what has ended costs nothing as long as
 //! nothing ends. Nobody polls here but the test.
 
-use portcullis::model::id::{ClientId, GrantId};
+use oauth::id::{ClientId, GrantId};
 use portcullis::model::user::Role;
 use reqwest::Method;
 use serde_json::json;

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use oauth::https_url::HttpsUrl;
+use oauth::time::Timestamp;
 use portcullis::fetch::{FetchError, FetchSettings, Fetched, Fetcher, Freshness, Resolver};
-use portcullis::model::time::Timestamp;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

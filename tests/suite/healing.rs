@@ -1,7 +1,7 @@
 //! Stale registrations (B8): who presents an id that is not stored any more is taken in again where that is safe, and
 //! else told what to do in that very client.
 
-use portcullis::model::time::Timestamp;
+use oauth::time::Timestamp;
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -115,7 +115,7 @@ on_both_databases! {
         let (server, client) = elsewhere(database, VENDOR, "none").await;
         Browser::new(&server).open(&client.authorize_url(&[])).await;
         let store = server.app.store();
-        let id = portcullis::model::id::ClientId::new(&client.client_id);
+        let id = oauth::id::ClientId::new(&client.client_id);
         assert!(store.find_client(&id).await.unwrap().is_some());
         let later = Timestamp(server.now().0 + 400 * 86_400);
         store.forget_unused_clients(later).await.unwrap();

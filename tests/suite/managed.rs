@@ -1,7 +1,7 @@
 //! Clients that an administrator enters, as the forms of ChatGPT, Claude and Insomnia want them: an id and a secret that
 //! a person types in.
 
-use portcullis::model::id::ClientId;
+use oauth::id::ClientId;
 use portcullis::model::secret::Secret;
 use serde_json::{Value, json};
 

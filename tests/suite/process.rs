@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use oauth::time::Timestamp;
 use portcullis::crypto::password::Passwords;
 use portcullis::crypto::random::Random;
-use portcullis::model::time::Timestamp;
 use portcullis::model::user::{Role, Username};
 use portcullis::store::{NewUser, Store};
 use reqwest::StatusCode;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portcullis::model::id::ClientId;
+use oauth::id::ClientId;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use oauth::id::UserId;
+use oauth::time::Timestamp;
 use portcullis::app::App;
 use portcullis::config::Config;
 use portcullis::crypto::password::Passwords;
 use portcullis::crypto::random::Random;
 use portcullis::fetch::Resolver;
-use portcullis::model::id::UserId;
-use portcullis::model::time::{Clock, Timestamp};
+use portcullis::model::clock::Clock;
 use portcullis::model::user::{Role, Username};
 use portcullis::store::{NewUser, Store};
 use tokio::net::TcpListener;

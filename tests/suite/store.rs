@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use oauth::authorize::Prompt;
 use oauth::client::AuthMethod;
+use oauth::id::{AuthorizationId, ClientId, GrantId, UserId};
 use oauth::redirect_uri::RedirectUri;
+use oauth::time::Timestamp;
 use portcullis::model::authorization::{Consent, Decision};
 use portcullis::model::grant::{FirstUse, Redemption, Rotation};
-use portcullis::model::id::{AuthorizationId, ClientId, GrantId, UserId};
 use portcullis::model::key::StoredKey;
-use portcullis::model::time::Timestamp;
 use portcullis::model::user::{Credential, Role, Username};
 use portcullis::revocations::Revocations;
 use portcullis::store::{AccountError, Approval, Decided, Ending, NewRegistration, Party, Redeem, Rotate};

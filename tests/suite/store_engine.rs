@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use portcullis::model::id::GrantId;
+use oauth::id::GrantId;
 use portcullis::model::user::Credential;
 use portcullis::store::{ConnectError, Store, StoreError};
 use tokio::task::JoinSet;

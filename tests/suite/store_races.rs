@@ -7,10 +7,10 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use oauth::id::{AuthorizationId, UserId};
+use oauth::time::Timestamp;
 use portcullis::model::grant::{FirstUse, Redemption, Rotation};
-use portcullis::model::id::{AuthorizationId, UserId};
 use portcullis::model::key::StoredKey;
-use portcullis::model::time::Timestamp;
 use portcullis::model::user::{Credential, Username};
 use portcullis::revocations::Revocations;
 use portcullis::store::{AccountError, Approval, Decided, Redeem, Rotate, Store};

@@ -1,8 +1,8 @@
 //! Random sequences of the store's verbs on codes and refresh tokens, beside a model of what they should do.
 
+use oauth::id::{ClientId, GrantId, UserId};
+use oauth::time::Timestamp;
 use portcullis::model::grant::{FirstUse, MAX_CODE_ATTEMPTS, Redemption, Rotation};
-use portcullis::model::id::{ClientId, GrantId, UserId};
-use portcullis::model::time::Timestamp;
 use portcullis::store::{Redeem, Rotate};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

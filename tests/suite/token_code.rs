@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portcullis::model::id::ClientId;
+use oauth::id::ClientId;
 use portcullis::model::secret::Secret;
 use reqwest::StatusCode;
 use serde_json::json;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use oauth::special_use::special_use;
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 
@@ -10,7 +11,6 @@ use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::Observations;
 use crate::doctor::sight::{Answer, Missed, Sight, in_words};
-use crate::fetch::special_use::special_use;
 
 /// Certificates are renewed a month ahead; one with less than this left is being forgotten.
 const RENEW_DAYS: i64 = 14;

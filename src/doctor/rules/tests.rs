@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use oauth::metadata::{AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, well_known_paths};
+use oauth::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::judge;
@@ -13,7 +14,6 @@ use crate::doctor::observations::{Kind, Knock, Observations, Posted, Preflight, 
 use crate::doctor::sight::{Answer, Missed};
 use crate::doctor::target::Target;
 use crate::doctor::verdict::{self, verdicts};
-use crate::model::time::Timestamp;
 
 const NOW: i64 = 1_800_000_000;
 const ORIGIN: &str = "https://auth.example.com";

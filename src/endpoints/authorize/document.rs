@@ -3,12 +3,12 @@
 //! making the client forget its registration would not help.
 
 use axum::http::StatusCode;
+use oauth::id::ClientId;
 
 use crate::app::App;
 use crate::clients::Unresolved;
 use crate::fetch::FetchError;
 use crate::http::respond::{PageRejection, Trouble};
-use crate::model::id::ClientId;
 
 pub(super) fn unresolved(app: &App, id: &ClientId, why: &Unresolved) -> PageRejection {
     let name = app.profiles.of_identity(id).map_or("Your client", |profile| profile.name.as_str());

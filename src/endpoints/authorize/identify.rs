@@ -7,8 +7,10 @@ use axum::http::request::Parts;
 use oauth::client::{AuthMethod, ClientMetadata};
 use oauth::document::ClientIdUrl;
 use oauth::error::Refusal;
+use oauth::id::ClientId;
 use oauth::params::Params;
 use oauth::redirect_uri::{Destination, RedirectUri};
+use oauth::time::Timestamp;
 
 use crate::app::App;
 use crate::clients::Found;
@@ -18,8 +20,6 @@ use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
-use crate::model::id::ClientId;
-use crate::model::time::Timestamp;
 
 /// Finds the client and the redirect URI.
 pub(super) async fn identify(

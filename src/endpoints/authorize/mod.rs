@@ -18,6 +18,7 @@ use oauth::authorize::{AuthorizationRequest, AuthorizationRules};
 use oauth::error::{ErrorCode, Refusal};
 use oauth::params::Params;
 use oauth::redirect_uri::Destination;
+use oauth::time::Timestamp;
 
 use self::answer::{answer, refuse};
 use self::identify::{identify, still_stands, trouble, unreadable};
@@ -29,7 +30,6 @@ use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::authorization::{Authorization, Step};
 use crate::model::client::Client;
-use crate::model::time::Timestamp;
 
 /// `GET` and `POST` at the authorization endpoint.
 pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {

@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use oauth::error::ErrorCode;
+use oauth::time::Timestamp;
 use oauth::token::CodeRequest;
 
 use super::respond;
@@ -12,7 +13,6 @@ use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::grant::{Grant, Redemption, check_served};
 use crate::model::secret::{Secret, SecretKind};
-use crate::model::time::Timestamp;
 use crate::store::Redeem;
 
 pub(super) async fn redeem(

@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use oauth::error::{ErrorCode, Refusal};
+use oauth::time::Timestamp;
 use oauth::token::{RefreshRequest, narrow};
 
 use super::respond;
@@ -12,7 +13,6 @@ use crate::model::attempt::{ELSEWHERE, FIRST_USE, REPEATED, Stage};
 use crate::model::client::Client;
 use crate::model::grant::{FirstUse, RefreshToken, Rotation, UNDER_WAY, check_resource, check_served};
 use crate::model::secret::Secret;
-use crate::model::time::Timestamp;
 use crate::store::Rotate;
 
 pub(super) async fn rotate(

@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::extract::Request;
+use oauth::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{ALL, Answer, Fixture, METADATA, NOW, claims, ping, post, stored_key};
 use crate::crypto::jwt::AccessTokenClaims;
-use crate::model::time::Timestamp;
 
 fn request(headers: &[(&str, &str)], uri: &str) -> Request {
     let mut request = Request::builder().method("POST").uri(uri).header("host", "mcp.example.com");

@@ -16,10 +16,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use oauth::algorithm::Algorithm;
+use oauth::id::GrantId;
 use oauth::issuer::Issuer;
 use oauth::json::Bounds;
 use oauth::resource::Resource;
 use oauth::scope::Scope;
+use oauth::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Directory, McpSettings, McpState, Person, ToolSettings, handle};
@@ -29,9 +31,8 @@ use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
 use crate::http::visit::Visits;
 use crate::library::Library;
-use crate::model::id::GrantId;
+use crate::model::clock::Clock;
 use crate::model::key::StoredKey;
-use crate::model::time::{Clock, Timestamp};
 use crate::revocations::Revocations;
 
 const NOW: i64 = 1_800_000_000;

@@ -1,12 +1,12 @@
 //! `fetch`: one document, in the exact shape that ChatGPT's deep research asks for (C-05).
 
+use oauth::time::Timestamp;
 use rmcp::model::{CallToolResult, JsonObject};
 use serde_json::{Value, json};
 
 use super::{Definition, Kind, failure, text_argument};
 use crate::library::{Document, Library};
 use crate::mcp::answer::cut;
-use crate::model::time::Timestamp;
 
 /// The most characters of a document that are given: clients drop results that are longer than about 150 000
 /// characters as a whole (C-12), and most of a long document is better than none.
@@ -85,8 +85,9 @@ fn date(moment: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use oauth::time::Timestamp;
+
     use super::date;
-    use crate::model::time::Timestamp;
 
     #[test]
     fn dates_follow_the_calendar() {
