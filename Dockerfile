@@ -14,12 +14,13 @@ WORKDIR /build
 # their entries in the manifest would point at nothing.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/oauth/Cargo.toml crates/oauth/
+COPY crates/known-clients/Cargo.toml crates/known-clients/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     sed -i '/^\[\[\(bench\|test\|example\)\]\]/,/^$/d' Cargo.toml \
-    && mkdir src crates/oauth/src \
-    && echo 'fn main() {}' > src/main.rs && touch src/lib.rs crates/oauth/src/lib.rs \
+    && mkdir src crates/oauth/src crates/known-clients/src \
+    && echo 'fn main() {}' > src/main.rs && touch src/lib.rs crates/oauth/src/lib.rs crates/known-clients/src/lib.rs \
     && cargo build --release --locked \
-    && rm -r src crates/oauth/src
+    && rm -r src crates/*/src
 
 # The sources, and what is embedded at build time: defaults, migrations, templates, the manual.
 COPY crates crates

@@ -1,10 +1,10 @@
 //! The directory of clients, put together from the settings.
 
+use known_clients::profile::Profiles;
 use oauth::client::RegistrationRules;
 use oauth::document::DocumentRules;
 use oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
 
-use crate::clients::profile::Profiles;
 use crate::clients::{Directory, DocumentPolicy, DocumentSettings};
 use crate::config::{Config, DocumentsPolicy};
 use crate::fetch::{FetchSettings, Fetcher, Resolver};

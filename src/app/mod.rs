@@ -18,6 +18,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::http::header::InvalidHeaderName;
+use known_clients::copies::CopiesError;
+use known_clients::profile::{Profiles, ProfilesError};
 use oauth::client::RegistrationRules;
 use oauth::issuer::Issuer;
 use oauth::metadata::{EndpointPaths, Offer};
@@ -26,8 +28,7 @@ use oauth::scope::InvalidScopeToken;
 use oauth::time::Timestamp;
 
 use crate::attempts::recorder::{self, Inbox, Recorder};
-use crate::clients::profile::{Profiles, ProfilesError};
-use crate::clients::{CopiesError, Directory};
+use crate::clients::Directory;
 use crate::config::{Config, DocumentsPolicy, MAX_ACCESS_TTL, RegistrationPolicy};
 use crate::crypto::jwt::LEEWAY_SECONDS;
 use crate::crypto::keys::{self, KeyError, KeyRing};

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use known_clients::profile::{Profile, Profiles};
 use oauth::attempt_id::AttemptId;
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 
-use crate::clients::profile::{Profile, Profiles};
 use crate::model::attempt::{ASKED, ASKED_TO_CONTINUE, Outcome, Recorded, Stage};
 use crate::store::{Store, StoreError};
 
@@ -78,7 +78,7 @@ pub async fn gather(store: &Store, profiles: &Profiles, asked: &AttemptId) -> Re
         Some(client) => store.find_client(client).await?,
         None => None,
     };
-    let profile = stored.as_ref().and_then(|client| profiles.guess(client));
+    let profile = stored.as_ref().and_then(|client| profiles.guess(&client.id, &client.metadata));
     let profile = profile.or_else(|| guess(profiles, client.as_ref(), &own));
     let mut steps: Vec<Step> = own.into_iter().map(|recorded| Step { recorded, related: false }).collect();
     add_related(store, &mut steps, client.as_ref(), profile).await?;

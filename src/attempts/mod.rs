@@ -14,11 +14,11 @@ pub mod writer;
 
 use std::collections::BTreeSet;
 
+use known_clients::profile::Profiles;
 use oauth::attempt_id::AttemptId;
 use oauth::time::Timestamp;
 use serde::Serialize;
 
-use crate::clients::profile::Profiles;
 use crate::store::{Store, StoreError};
 use story::Story;
 

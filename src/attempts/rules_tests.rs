@@ -1,11 +1,11 @@
 //! Every rule, by steps that were made up.
 
+use known_clients::profile::Profiles;
 use oauth::attempt_id::AttemptId;
 use oauth::time::Timestamp;
 
 use super::{Finding, judge};
 use crate::attempts::case::{Case, Step};
-use crate::clients::profile::Profiles;
 use crate::model::attempt::{ALLOWED, ASKED, ELSEWHERE, Event, FIRST_USE, Outcome, REPEATED, Recorded, Stage};
 use crate::model::grant::{FirstUse, Rotation};
 

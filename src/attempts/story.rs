@@ -77,7 +77,7 @@ impl Story {
             began: date(began),
             client_id: case.client.clone(),
             client_name: case.client_name.clone(),
-            looks_like: case.profile.as_ref().map(crate::clients::profile::Profile::label),
+            looks_like: case.profile.as_ref().map(known_clients::profile::Profile::label),
             steps: case.steps.iter().map(|step| Line::of(step, began)).collect(),
             findings: judge(case, now),
             also: case.also.clone(),

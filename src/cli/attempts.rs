@@ -1,12 +1,12 @@
 //! `attempts`, and `doctor --attempt`: what was recorded of attempts to connect, told.
 
 use clap::Subcommand;
+use known_clients::profile::Profiles;
 use oauth::attempt_id::AttemptId;
 use serde::Serialize;
 
 use super::{CliError, open, say};
 use crate::attempts::{Summary, explain, latest};
-use crate::clients::profile::Profiles;
 use crate::config::Config;
 use crate::model::clock::Clock;
 

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use known_clients::profile::Profiles;
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 use serde::Serialize;
@@ -13,7 +14,6 @@ use crate::api::logo;
 use crate::api::view::{ClientView, Endpoints, NewSecret};
 use crate::clients::draft::{Change, Draft, Rules};
 use crate::clients::managed::{self, Addition, DEFAULT_OVERLAP, ManageError, Managed};
-use crate::clients::profile::Profiles;
 use crate::config::{Config, duration};
 use crate::crypto::random::Random;
 use crate::http::page::logo_path;

@@ -4,11 +4,11 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use known_clients::profile::Profiles;
 
 use super::outside::OutsideArgs;
 use super::{CliError, attempts, say};
 use crate::app::{BuildError, directory};
-use crate::clients::profile::Profiles;
 use crate::config::Config;
 use crate::doctor::{Options, Outcome, Target, examine, fetch_documents, trials_json, trials_text};
 use crate::fetch::Resolver;

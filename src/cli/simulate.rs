@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use known_clients::profile::AsksBy;
+use known_clients::replicas::IDS;
 
 use super::outside::OutsideArgs;
 use super::{CliError, PasswordSource, read_file, say};
-use crate::clients::profile::AsksBy;
-use crate::simulate::{IDS, Options, simulate};
+use crate::simulate::{Options, simulate};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

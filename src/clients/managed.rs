@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use known_clients::profile::{Profile, Profiles};
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 
 use super::draft::{Change, Draft, Fault, Rules};
-use super::profile::{Profile, Profiles};
 use crate::crypto::random::Random;
 use crate::model::client::{Client, ClientOrigin, ClientSecrets};
 use crate::model::managed::Properties;

@@ -1,11 +1,9 @@
 //! Who a client is: what the store says of its id, what its own metadata document says, and what is known of its
 //! vendor.
 
-mod copies;
 pub mod draft;
 mod keys;
 pub mod managed;
-pub mod profile;
 mod resolve;
 
 use std::collections::HashMap;
@@ -13,16 +11,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use known_clients::copies::{self, CopiesError};
+use known_clients::profile::Profiles;
 use oauth::document::{DocumentFault, DocumentRules, InvalidClientIdUrl};
 use oauth::time::Timestamp;
 use tokio::sync::OnceCell;
 
-use crate::clients::profile::Profiles;
 use crate::fetch::{FetchError, Fetcher};
 use crate::model::client::Client;
 use crate::store::StoreError;
 
-pub use copies::CopiesError;
 pub use keys::KeysTrouble;
 
 /// Which metadata documents count.

@@ -1,6 +1,6 @@
 //! As whom the doctor knocks: the `User-Agent` headers with which clients come, for filters in front decide by them.
 
-use crate::clients::profile::Profiles;
+use known_clients::profile::Profiles;
 
 /// One way of calling oneself, and which clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +69,9 @@ pub(crate) fn agents(profiles: &Profiles) -> Vec<Agent> {
 
 #[cfg(test)]
 mod tests {
+    use known_clients::profile::Profiles;
+
     use super::{RUNTIMES, SEEN, agents};
-    use crate::clients::profile::Profiles;
 
     /// E1: every client's agents are tried, with headers that hold the word by which traffic is told apart.
     #[test]

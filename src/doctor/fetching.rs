@@ -1,12 +1,12 @@
 //! The other direction: whether the machine of the server can read what clients publish of themselves. Only the machine
 //! itself can tell; the server does not fetch on a stranger's word, so this is a command and no endpoint.
 
+use known_clients::profile::{Profile, Profiles};
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::sight::shortened;
-use crate::clients::profile::{Profile, Profiles};
 use crate::clients::{Directory, Unresolved};
 
 /// What came of one document.

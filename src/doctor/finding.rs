@@ -1,7 +1,8 @@
 //! One thing that is wrong, whom it hurts and what to do about it.
 
+use known_clients::profile::Profile;
+
 use super::front::Front;
-use crate::clients::profile::Profile;
 
 /// Which clients something hurts.
 #[derive(Clone, Debug, PartialEq, Eq)]

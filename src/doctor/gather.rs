@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use known_clients::profile::{AsksBy, Profile, Profiles};
 use oauth::metadata::{AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, well_known_paths};
 use oauth::time::Timestamp;
 use reqwest::Client;
@@ -16,7 +17,6 @@ use super::look::{Ask, Looker};
 use super::observations::{Kind, Knock, Observations, Posted, Preflight, Spelling, WellKnown};
 use super::sight::{Missed, Sight};
 use super::target::Target;
-use crate::clients::profile::{AsksBy, Profile, Profiles};
 
 /// How long the whole examination may take.
 const PATIENCE: Duration = Duration::from_mins(1);

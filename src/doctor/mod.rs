@@ -22,12 +22,12 @@ mod verdict;
 pub use fetching::{Outcome, Trial, fetch_documents, trials_json, trials_text};
 pub use finding::{Finding, Hurts, Severity};
 pub use front::Front;
+use known_clients::profile::Profiles;
 use oauth::time::Timestamp;
 pub use report::Report;
 pub use target::{InvalidTarget, Target};
 pub use verdict::{Answer, Verdict};
 
-use crate::clients::profile::Profiles;
 use crate::outside::{Outside, OutsideError};
 
 /// How to examine.

@@ -1,7 +1,8 @@
 //! For each client: will it connect?
 
+use known_clients::profile::{Profile, Profiles};
+
 use super::finding::Finding;
-use crate::clients::profile::{Profile, Profiles};
 
 /// Whether a client will connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

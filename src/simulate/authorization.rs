@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use known_clients::replica::{IssRule, StateForm, VerifierForm};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
@@ -10,7 +11,6 @@ use super::discovery::Found;
 use super::exchange::encode;
 use super::identity::Identity;
 use super::person::{Asked, Expected};
-use super::replica::{IssRule, StateForm, VerifierForm};
 use super::report::{Stopped, Trace, Why};
 use super::shown::shown_url;
 

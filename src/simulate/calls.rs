@@ -1,11 +1,11 @@
 //! MCP with the token: a greeting, the list of tools, one call.
 
+use known_clients::replica::Speaks;
 use serde_json::{Value, json};
 
 use super::Run;
 use super::conversation::{Conversation, STATELESS, text};
 use super::exchange::Came;
-use super::replica::Speaks;
 use super::report::{Step, Stopped, Trace, Why};
 
 /// Greets, lists the tools and calls one.

@@ -1,11 +1,11 @@
 //! The first call, without a token, and the challenge that comes of it (RFC 9728 §5.1).
 
+use known_clients::replica::Opening;
 use url::Url;
 
 use super::Run;
 use super::conversation::initialize;
 use super::exchange::{Came, Request};
-use super::replica::Opening;
 use super::report::{Step, Stopped, Trace, Why};
 
 /// What the challenge said.

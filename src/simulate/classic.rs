@@ -3,13 +3,14 @@
 //! The id goes in a Basic header even where there is no secret, and then not in the body; a refresh names no resource;
 //! versions before September 2025 name no client either.
 
+use known_clients::replica::{IssRule, StateForm};
+
 use super::Run;
 use super::authorization::{Asks, Code, authorize};
 use super::calls;
 use super::discovery::Found;
 use super::exchange::Request;
 use super::identity::Identity;
-use super::replica::{IssRule, StateForm};
 use super::report::{Stopped, Trace, Why};
 use super::tokens::{self, Tokens, basic};
 

@@ -1,10 +1,10 @@
 //! A conversation with the MCP endpoint: the handshake of the revision that this client speaks, and its messages.
 
+use known_clients::replica::{Envelope, Opening, Speaks};
 use serde_json::Value;
 
 use super::Run;
 use super::exchange::{Came, Request, object};
-use super::replica::{Envelope, Opening, Speaks};
 use super::report::{Step, Why};
 
 /// The revision without a handshake.

@@ -1,11 +1,11 @@
 //! From the MCP URL to the authorization server: what a client finds out before it makes itself known.
 
+use known_clients::replica::{Opening, ScopeRule};
 use serde_json::Value;
 
 use super::Run;
 use super::challenge::{Challenge, first_call};
 use super::metadata::{resource_metadata, server_metadata};
-use super::replica::{Opening, ScopeRule};
 use super::report::{Stopped, Trace};
 
 /// What the client knows before it makes itself known.

@@ -1,14 +1,14 @@
 //! How the client makes itself known: by its document's URL, by registering, or by what a person typed in.
 
+use known_clients::profile::AsksBy;
+use known_clients::replica::{Callback, Member};
 use serde_json::{Value, json};
 
 use super::Run;
 use super::discovery::{Found, Server};
 use super::exchange::{Request, object};
-use super::replica::{Callback, Member};
 use super::report::{Step, Stopped, Trace, Why};
-use super::schema::Document;
-use crate::clients::profile::AsksBy;
+use super::schema::{self, Document};
 
 /// Who the client is at this server, and where its answers go.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ async fn register(
         return Err(Why(format!("{name} can't register: {}{hint}", came.refusal())));
     }
     let reply = came.json()?;
-    run.replica.finds.reading.check(Document::Registration, &reply)?;
+    schema::check(run.replica.finds.reading, Document::Registration, &reply)?;
     let text = |name: &str| reply.get(name).and_then(Value::as_str).map(str::to_owned);
     let identity = Identity {
         id: text("client_id").unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! The two metadata documents, found and judged as this client does it (RFC 9728, RFC 8414).
 
+use known_clients::replica::{IssuerRule, PkceRule, Reading, ResourceRule};
 use serde_json::Value;
 use url::Url;
 
@@ -7,9 +8,8 @@ use super::Run;
 use super::challenge::Challenge;
 use super::discovery::Server;
 use super::exchange::Request;
-use super::replica::{IssuerRule, PkceRule, ResourceRule};
 use super::report::{Step, Stopped, Trace, Why};
-use super::schema::{Document, Reading};
+use super::schema::{self, Document};
 
 /// What helps against two spellings of one address.
 const SPELLING: &str = "Type in exactly what resource says, or make the server say what people type in";
@@ -37,7 +37,7 @@ pub(super) async fn resource_metadata(
     trace
         .step("Resource metadata", needs, async |step| {
             let document = fetch(run, step, &resource_places(run, challenge)?, "resource metadata").await?.1;
-            run.replica.finds.reading.check(Document::Resource, &document)?;
+            schema::check(run.replica.finds.reading, Document::Resource, &document)?;
             let list = |name: &str| -> Vec<String> {
                 let items = document.get(name).and_then(Value::as_array);
                 items.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
@@ -117,7 +117,7 @@ pub(super) async fn server_metadata(run: &Run<'_>, trace: &mut Trace, issuer: &s
             let places = server_places(issuer)?;
             let (place, document) = fetch(run, step, &places, "server metadata").await?;
             let kind = if place.contains("openid-configuration") { Document::OpenId } else { Document::Server };
-            run.replica.finds.reading.check(kind, &document)?;
+            schema::check(run.replica.finds.reading, kind, &document)?;
             if run.replica.finds.openid_too {
                 look_for_openid(run, step, issuer).await?;
             }

@@ -12,10 +12,8 @@ mod conversation;
 mod discovery;
 mod exchange;
 mod identity;
-mod known;
 mod metadata;
 mod person;
-mod replica;
 mod report;
 mod schema;
 mod shown;
@@ -25,19 +23,19 @@ mod tokens;
 use std::cell::OnceCell;
 use std::fmt;
 
+use known_clients::profile::{AsksBy, Profile, Profiles};
+use known_clients::replica::Replica;
+use known_clients::replicas::{self, IDS};
 use reqwest::Client;
 use url::Url;
 
-use crate::clients::profile::{AsksBy, Profile, Profiles};
 use crate::crypto::random::Random;
 use crate::outside::{Outside, OutsideError};
 
 pub use exchange::Exchange;
-pub use known::IDS;
 pub use report::{Outcome, Report, Step};
 
 use person::Person;
-use replica::Replica;
 use report::Trace;
 
 /// What to simulate, and where.
@@ -141,7 +139,7 @@ impl Run<'_> {
 pub async fn simulate(options: &Options) -> Result<Report, CannotBegin> {
     let profiles = Profiles::embedded().map_err(|error| CannotBegin::Profiles(error.to_string()))?;
     let unknown = || CannotBegin::Client(options.client.clone());
-    let replica = known::replica(&options.client).ok_or_else(unknown)?;
+    let replica = replicas::replica(&options.client).ok_or_else(unknown)?;
     let profile = profiles.by_id(replica.id).ok_or_else(unknown)?;
     let is_web = Url::parse(&options.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if !is_web {

@@ -1,20 +1,10 @@
 //! How strictly clients read JSON: the shapes that their libraries insist on.
 
+use known_clients::replica::Reading;
 use serde_json::Value;
 use url::Url;
 
 use super::report::Why;
-
-/// Whose way of reading it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// The MCP TypeScript SDK: every known member has its type, or is absent. `null` is a wrong type.
-    Sdk,
-    /// Visual Studio Code: its own few checks.
-    VsCode,
-    /// Takes what it needs and looks at nothing else.
-    Needed,
-}
 
 /// Which answer is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,45 +123,43 @@ impl Document {
     }
 }
 
-impl Reading {
-    /// Reads a document as this client does.
-    ///
-    /// # Errors
-    /// When the client would refuse it; the words say at which member.
-    pub(super) fn check(self, what: Document, value: &Value) -> Result<(), Why> {
-        let refuse = |name: &str, fault: &str| Why(format!("{} has {name} {fault}", what.name()));
-        if !value.is_object() {
-            return Err(Why(format!("{} is no JSON object", what.name())));
-        }
-        let needed_here: &[Member] = match self {
-            Self::Sdk => what.needed_by_sdk(),
-            Self::VsCode if what == Document::Tokens => &[("token_type", Kind::Text)],
-            Self::VsCode | Self::Needed => &[],
-        };
-        for (name, kind) in what.needed().iter().chain(needed_here) {
-            match value.get(name) {
-                None => return Err(Why(format!("{} lacks {name}", what.name()))),
-                Some(member) => kind.check(member).map_err(|fault| refuse(name, fault))?,
-            }
-        }
-        let optional: &[Member] = match (self, what) {
-            (Self::Sdk, _) => what.optional(),
-            // It drops the whole document otherwise (D-05).
-            (Self::VsCode, Document::Resource) => &[("scopes_supported", Kind::Texts)],
-            (Self::VsCode, Document::Server | Document::OpenId) => {
-                &[("registration_endpoint", Kind::Address), ("jwks_uri", Kind::Address)]
-            }
-            (Self::VsCode | Self::Needed, _) => &[],
-        };
-        for (name, kind) in optional {
-            let Some(member) = value.get(name) else { continue };
-            if member.is_null() && self == Self::Sdk {
-                return Err(refuse(name, "null: its library takes an optional member absent or typed, never null"));
-            }
-            kind.check(member).map_err(|fault| refuse(name, fault))?;
-        }
-        Ok(())
+/// Reads a document as this client does.
+///
+/// # Errors
+/// When the client would refuse it; the words say at which member.
+pub(super) fn check(reading: Reading, what: Document, value: &Value) -> Result<(), Why> {
+    let refuse = |name: &str, fault: &str| Why(format!("{} has {name} {fault}", what.name()));
+    if !value.is_object() {
+        return Err(Why(format!("{} is no JSON object", what.name())));
     }
+    let needed_here: &[Member] = match reading {
+        Reading::Sdk => what.needed_by_sdk(),
+        Reading::VsCode if what == Document::Tokens => &[("token_type", Kind::Text)],
+        Reading::VsCode | Reading::Needed => &[],
+    };
+    for (name, kind) in what.needed().iter().chain(needed_here) {
+        match value.get(name) {
+            None => return Err(Why(format!("{} lacks {name}", what.name()))),
+            Some(member) => kind.check(member).map_err(|fault| refuse(name, fault))?,
+        }
+    }
+    let optional: &[Member] = match (reading, what) {
+        (Reading::Sdk, _) => what.optional(),
+        // It drops the whole document otherwise (D-05).
+        (Reading::VsCode, Document::Resource) => &[("scopes_supported", Kind::Texts)],
+        (Reading::VsCode, Document::Server | Document::OpenId) => {
+            &[("registration_endpoint", Kind::Address), ("jwks_uri", Kind::Address)]
+        }
+        (Reading::VsCode | Reading::Needed, _) => &[],
+    };
+    for (name, kind) in optional {
+        let Some(member) = value.get(name) else { continue };
+        if member.is_null() && reading == Reading::Sdk {
+            return Err(refuse(name, "null: its library takes an optional member absent or typed, never null"));
+        }
+        kind.check(member).map_err(|fault| refuse(name, fault))?;
+    }
+    Ok(())
 }
 
 impl Kind {
@@ -203,16 +191,16 @@ impl Kind {
 mod tests {
     use serde_json::json;
 
-    use super::{Document, Reading};
+    use super::{Document, Reading, check};
 
     /// D-15, B3: the SDK refuses `null`; others don't look.
     #[test]
     fn null_stops_the_sdk_alone() {
         let reply = json!({ "client_id": "x", "redirect_uris": ["https://a/cb"], "client_uri": null });
-        let why = Reading::Sdk.check(Document::Registration, &reply).unwrap_err();
+        let why = check(Reading::Sdk, Document::Registration, &reply).unwrap_err();
         assert!(why.0.contains("client_uri") && why.0.contains("null"), "{why:?}");
-        assert!(Reading::VsCode.check(Document::Registration, &reply).is_ok());
-        assert!(Reading::Needed.check(Document::Registration, &reply).is_ok());
+        assert!(check(Reading::VsCode, Document::Registration, &reply).is_ok());
+        assert!(check(Reading::Needed, Document::Registration, &reply).is_ok());
     }
 
     /// R-11, D-05, D-16: what each can't do without.
@@ -231,14 +219,14 @@ mod tests {
             (Reading::Needed, Document::Tokens, json!({ "access_token": "" }), "access_token"),
             (Reading::Needed, Document::Tokens, json!("x"), "object"),
         ] {
-            let why = reading.check(what, &value).unwrap_err();
+            let why = check(reading, what, &value).unwrap_err();
             assert!(why.0.contains(word), "{why:?}");
         }
         let plain = json!({
             "issuer": "https://a", "authorization_endpoint": "https://a/x", "token_endpoint": "https://a/y",
             "response_types_supported": ["code"],
         });
-        assert!(Reading::Sdk.check(Document::Server, &plain).is_ok());
-        assert!(Reading::Sdk.check(Document::OpenId, &plain).unwrap_err().0.contains("jwks_uri"));
+        assert!(check(Reading::Sdk, Document::Server, &plain).is_ok());
+        assert!(check(Reading::Sdk, Document::OpenId, &plain).unwrap_err().0.contains("jwks_uri"));
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use known_clients::replica::Reconnects;
+
 use super::Run;
 use super::authorization::{Asks, authorize};
 use super::calls;
 use super::classic;
 use super::discovery::{Found, discover};
 use super::identity::{Identity, identify};
-use super::replica::Reconnects;
 use super::report::{Stopped, Trace, Why};
 use super::tokens::{self, Tokens};
 

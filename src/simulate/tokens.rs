@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use known_clients::replica::SecretPlace;
 use serde_json::Value;
 
 use super::Run;
@@ -9,9 +10,8 @@ use super::authorization::Code;
 use super::discovery::Found;
 use super::exchange::{Came, Request};
 use super::identity::Identity;
-use super::replica::SecretPlace;
 use super::report::{Step, Stopped, Trace, Why};
-use super::schema::Document;
+use super::schema::{self, Document};
 
 /// What the client holds.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ pub(super) fn read(run: &Run<'_>, came: &Came, old: Option<&str>) -> Result<Toke
         return Err(Why(format!("{name} is refused ({}){then}", came.refusal())));
     }
     let reply = came.json()?;
-    run.replica.finds.reading.check(Document::Tokens, &reply)?;
+    schema::check(run.replica.finds.reading, Document::Tokens, &reply)?;
     let text = |name: &str| reply.get(name).and_then(Value::as_str).map(str::to_owned);
     let refresh = text("refresh_token").or_else(|| old.map(str::to_owned));
     Ok(Tokens { access: text("access_token").unwrap_or_default(), refresh })

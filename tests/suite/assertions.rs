@@ -13,7 +13,7 @@ use crate::server::TestServer;
 use crate::signer::{Signer, claims};
 use crate::vendor::{Reply, Vendor};
 
-const CHATGPT: &str = include_str!("../../src/clients/documents/chatgpt.json");
+const CHATGPT: &str = include_str!("../../crates/known-clients/documents/chatgpt.json");
 const CHATGPT_ID: &str = "https://chatgpt.com/oauth/client.json";
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use known_clients::profile::Profiles;
 use oauth::attempt_id::AttemptId;
 use oauth::id::{ClientId, GrantId};
 use oauth::time::Timestamp;
 use portcullis::attempts::explain;
 use portcullis::attempts::story::Story;
-use portcullis::clients::profile::Profiles;
 use portcullis::model::attempt::{Event, Outcome, Recorded, Stage};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use known_clients::replicas::IDS;
 use portcullis::outside::Outside;
-use portcullis::simulate::{IDS, simulate};
+use portcullis::simulate::simulate;
 use reqwest::StatusCode;
 
 use crate::cli::{Answer, Place, Serving, free_port};

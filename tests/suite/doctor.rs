@@ -1,7 +1,7 @@
 //! The doctor names the cause, whom it hurts, and nothing else (F; A3, A6, A8, E1, E2, E3, E7).
 
+use known_clients::profile::Profiles;
 use oauth::time::Timestamp;
-use portcullis::clients::profile::Profiles;
 use portcullis::doctor::{Answer, Options, Report, Target, examine};
 use portcullis::model::clock::Clock;
 use portcullis::outside::Outside;

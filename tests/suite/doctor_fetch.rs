@@ -1,7 +1,7 @@
 //! `doctor --fetch`: whether this machine can read what clients publish of themselves (R-32, R-36, R-38; F).
 
+use known_clients::profile::Profiles;
 use portcullis::app::directory;
-use portcullis::clients::profile::Profiles;
 use portcullis::doctor::{Outcome, Trial, fetch_documents, trials_json, trials_text};
 
 use crate::documents::{APP, NAMES, app_document};

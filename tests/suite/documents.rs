@@ -10,8 +10,8 @@ use crate::on_both_databases;
 use crate::server::{Database, OwnDatabase, TestServer};
 use crate::vendor::{Reply, Vendor, lost, resolver};
 
-const CLAUDE: &str = include_str!("../../src/clients/documents/claude.json");
-const VSCODE: &str = include_str!("../../src/clients/documents/vscode.json");
+const CLAUDE: &str = include_str!("../../crates/known-clients/documents/claude.json");
+const VSCODE: &str = include_str!("../../crates/known-clients/documents/vscode.json");
 /// A client that nobody knows.
 pub const APP: &str = "https://app.example.com/client.json";
 const PATH: &str = "/client.json";

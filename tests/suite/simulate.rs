@@ -3,9 +3,10 @@
 
 use std::path::PathBuf;
 
-use portcullis::clients::profile::AsksBy;
+use known_clients::profile::AsksBy;
+use known_clients::replicas::IDS;
 use portcullis::outside::Outside;
-use portcullis::simulate::{CannotBegin, IDS, Options, Report, Step, simulate};
+use portcullis::simulate::{CannotBegin, Options, Report, Step, simulate};
 use serde_json::{Value, json};
 
 use crate::cli::Place;

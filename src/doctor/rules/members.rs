@@ -1,10 +1,10 @@
 //! What the documents say besides: the members without which clients turn away, the ways in, the keys (D-07, D-13…D-18,
 //! V-04; A7).
 
+use known_clients::profile::{AsksBy, Profiles};
 use serde_json::Value;
 
 use super::list;
-use crate::clients::profile::{AsksBy, Profiles};
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Kind, Observations};

@@ -13,9 +13,10 @@ mod well_known;
 #[cfg(test)]
 mod tests;
 
+use known_clients::profile::Profiles;
+
 use super::finding::Finding;
 use super::observations::Observations;
-use crate::clients::profile::Profiles;
 
 /// Clients that run in a browser page, at least at times: for them CORS decides.
 const IN_BROWSERS: &[&str] = &["inspector"];

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use known_clients::profile::Profiles;
 use oauth::metadata::{AUTHORIZATION_SERVER, OPENID_CONFIGURATION, PROTECTED_RESOURCE, well_known_paths};
 use oauth::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::judge;
-use crate::clients::profile::Profiles;
 use crate::doctor::agents::agents;
 use crate::doctor::finding::Severity;
 use crate::doctor::observations::{Kind, Knock, Observations, Posted, Preflight, Spelling, WellKnown};

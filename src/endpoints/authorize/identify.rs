@@ -86,7 +86,7 @@ fn redirect_uri(app: &App, client: &Client, requested: Option<&str>) -> Result<R
             "In the client's settings, make the redirect (callback) URL exactly one of those expected: every character counts, also a slash at the end.".to_owned(),
             "Or make the client forget its registration and connect again.".to_owned(),
         ];
-        to_do.extend(app.profiles.guess(client).map(|profile| profile.forget.clone()));
+        to_do.extend(app.profiles.guess(&client.id, &client.metadata).map(|profile| profile.forget.clone()));
         let received: String = requested.chars().take(500).collect();
         let detail = format!("client {}", client.id);
         trouble("The callback address does not match", happened, Some(received), Some(expected), to_do, detail)
@@ -160,7 +160,7 @@ fn stopped(app: &App, client: &Client) -> PageRejection {
     }
     let happened = "This client's registration was deleted here.".to_owned();
     let mut to_do = vec!["Make your client forget its registration and connect again.".to_owned()];
-    to_do.extend(app.profiles.guess(client).map(|profile| profile.forget.clone()));
+    to_do.extend(app.profiles.guess(&client.id, &client.metadata).map(|profile| profile.forget.clone()));
     trouble("This client is not registered here", happened, None, None, to_do, detail)
 }
 

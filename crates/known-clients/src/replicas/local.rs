@@ -1,11 +1,10 @@
 //! Clients that run on the person's device.
 
 use super::{CODE, GRANTS, LATEST_HANDSHAKE, PUBLIC, SDK_AUTHORIZE, SDK_EXCHANGE, SDK_MCP_ACCEPT, SDK_REFRESH, sdk};
-use crate::simulate::replica::{
-    Agents, Callback, DocumentUse, Envelope, Finds, IssRule, IssuerRule, Member, Opening, PkceRule, Reconnects,
-    Registers, Replica, ResourceRule, ScopeRule, SecretPlace, Speaks, StateForm, VerifierForm,
+use crate::replica::{
+    Agents, Callback, DocumentUse, Envelope, Finds, IssRule, IssuerRule, Member, Opening, PkceRule, Reading,
+    Reconnects, Registers, Replica, ResourceRule, ScopeRule, SecretPlace, Speaks, StateForm, VerifierForm,
 };
-use crate::simulate::schema::Reading;
 
 pub(super) const CLAUDE_CODE: Replica = Replica {
     id: "claude-code",

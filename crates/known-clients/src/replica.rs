@@ -2,61 +2,59 @@
 //!
 //! Names, callbacks and documents come from the client profiles; here is how those clients behave.
 
-use super::schema::Reading;
-
 /// One client.
 #[derive(Debug)]
-pub(super) struct Replica {
+pub struct Replica {
     /// The profile's id.
-    pub(super) id: &'static str,
-    pub(super) agents: Agents,
-    pub(super) opening: Opening,
-    pub(super) speaks: Speaks,
-    pub(super) finds: Finds,
-    pub(super) registers: Registers,
-    pub(super) document: Option<DocumentUse>,
-    pub(super) callback: Callback,
+    pub id: &'static str,
+    pub agents: Agents,
+    pub opening: Opening,
+    pub speaks: Speaks,
+    pub finds: Finds,
+    pub registers: Registers,
+    pub document: Option<DocumentUse>,
+    pub callback: Callback,
     /// Parameters of the authorization request, in order. What has no value is left out.
-    pub(super) authorize: &'static [&'static str],
+    pub authorize: &'static [&'static str],
     /// Parameters of the code exchange, in order.
-    pub(super) exchange: &'static [&'static str],
+    pub exchange: &'static [&'static str],
     /// Parameters of a refresh, in order.
-    pub(super) refresh: &'static [&'static str],
-    pub(super) secret: SecretPlace,
+    pub refresh: &'static [&'static str],
+    pub secret: SecretPlace,
     /// `Accept` of token requests.
-    pub(super) token_accept: &'static str,
+    pub token_accept: &'static str,
     /// `Accept` of MCP requests.
-    pub(super) mcp_accept: &'static str,
+    pub mcp_accept: &'static str,
     /// Its name and version in the greeting.
-    pub(super) info: (&'static str, &'static str),
-    pub(super) envelope: Envelope,
+    pub info: (&'static str, &'static str),
+    pub envelope: Envelope,
     /// Whether MCP requests carry `MCP-Protocol-Version`.
-    pub(super) mcp_version_header: bool,
-    pub(super) state: StateForm,
-    pub(super) verifier: VerifierForm,
-    pub(super) scope: ScopeRule,
-    pub(super) iss: IssRule,
-    pub(super) reconnects: Reconnects,
+    pub mcp_version_header: bool,
+    pub state: StateForm,
+    pub verifier: VerifierForm,
+    pub scope: ScopeRule,
+    pub iss: IssRule,
+    pub reconnects: Reconnects,
 }
 
 /// The `User-Agent` at each stage: hosted clients sign in from one program and call from another.
 #[derive(Debug)]
-pub(super) struct Agents {
-    pub(super) opening: &'static str,
-    pub(super) discovery: &'static str,
-    pub(super) token: &'static str,
-    pub(super) calls: &'static str,
+pub struct Agents {
+    pub opening: &'static str,
+    pub discovery: &'static str,
+    pub token: &'static str,
+    pub calls: &'static str,
 }
 
 impl Agents {
-    pub(super) const fn one(agent: &'static str) -> Self {
+    pub const fn one(agent: &'static str) -> Self {
         Self { opening: agent, discovery: agent, token: agent, calls: agent }
     }
 }
 
 /// The first request at the MCP URL, without a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+pub enum Opening {
     /// A POST with nothing in it, after the documents have been read.
     EmptyPostAfterDocuments,
     /// `initialize`.
@@ -65,7 +63,7 @@ pub(super) enum Opening {
 
 /// The revision of MCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub enum Speaks {
     /// `initialize` with this revision.
     Handshake(&'static str),
     /// `server/discover` of 2026-07-28 first; where that is not known, `initialize` with this revision, twice.
@@ -74,7 +72,7 @@ pub(super) enum Speaks {
 
 impl Speaks {
     /// The revision of `initialize`.
-    pub(super) fn handshake(self) -> &'static str {
+    pub fn handshake(self) -> &'static str {
         match self {
             Self::Handshake(revision) | Self::NewestElse(revision) => revision,
         }
@@ -83,7 +81,7 @@ impl Speaks {
 
 /// In which order the members of a JSON-RPC message stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Envelope {
+pub enum Envelope {
     /// `method`, `params`, `jsonrpc`, `id`: both SDKs; empty parameters are left out.
     MethodFirst,
     /// `jsonrpc`, `id`, `method`, `params`.
@@ -92,24 +90,35 @@ pub(super) enum Envelope {
 
 /// How it finds and judges the metadata.
 #[derive(Debug)]
-pub(super) struct Finds {
+pub struct Finds {
     /// Reads the resource metadata at the path-inserted address only, whatever the challenge says (D-02).
-    pub(super) path_inserted_only: bool,
+    pub path_inserted_only: bool,
     /// Takes a challenge only with the scheme spelled `Bearer`.
-    pub(super) bearer_as_spelled: bool,
-    pub(super) resource: ResourceRule,
-    pub(super) reading: Reading,
+    pub bearer_as_spelled: bool,
+    pub resource: ResourceRule,
+    pub reading: Reading,
     /// Asks for the OpenID configuration even when the server metadata was there.
-    pub(super) openid_too: bool,
-    pub(super) issuer: IssuerRule,
-    pub(super) pkce: PkceRule,
+    pub openid_too: bool,
+    pub issuer: IssuerRule,
+    pub pkce: PkceRule,
     /// The headers of these requests.
-    pub(super) headers: &'static [(&'static str, &'static str)],
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// Whose way of reading it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The MCP TypeScript SDK: every known member has its type, or is absent. `null` is a wrong type.
+    Sdk,
+    /// Visual Studio Code: its own few checks.
+    VsCode,
+    /// Takes what it needs and looks at nothing else.
+    Needed,
 }
 
 /// How `resource` must equal the address that was typed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ResourceRule {
+pub enum ResourceRule {
     /// To the character.
     Exact,
     /// To the character, once both have been parsed as URLs.
@@ -120,7 +129,7 @@ pub(super) enum ResourceRule {
 
 /// How `issuer` must equal the address under which it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IssuerRule {
+pub enum IssuerRule {
     Exact,
     /// An extra slash at the end of the address is forgiven.
     ButForASlash,
@@ -129,7 +138,7 @@ pub(super) enum IssuerRule {
 
 /// What it needs to read about PKCE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PkceRule {
+pub enum PkceRule {
     /// `code_challenge_methods_supported` must list S256.
     MustBeListed,
     /// If the list is there, it must have S256.
@@ -139,14 +148,14 @@ pub(super) enum PkceRule {
 
 /// The body of its registration, members in order.
 #[derive(Debug)]
-pub(super) struct Registers {
-    pub(super) name: &'static str,
-    pub(super) members: &'static [(&'static str, Member)],
+pub struct Registers {
+    pub name: &'static str,
+    pub members: &'static [(&'static str, Member)],
 }
 
 /// A member of the registration.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Member {
+pub enum Member {
     Name,
     Text(&'static str),
     List(&'static [&'static str]),
@@ -162,16 +171,16 @@ pub(super) enum Member {
 
 /// How it uses its metadata document.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DocumentUse {
+pub struct DocumentUse {
     /// The name in the document.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// Only where `none` is advertised as an authentication method too (D-17).
-    pub(super) wants_none: bool,
+    pub wants_none: bool,
 }
 
 /// Where its answers go.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Callback {
+pub enum Callback {
     /// To the vendor's server.
     Hosted(&'static str),
     /// To ChatGPT: one address for all where `iss` is sent, else one for each connector (C-08).
@@ -184,7 +193,7 @@ pub(super) enum Callback {
 
 /// Where a secret goes in token requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SecretPlace {
+pub enum SecretPlace {
     /// Into the body.
     Body,
     /// As the registration said if the server lists that, else Basic, else the body: the SDK's rule.
@@ -193,7 +202,7 @@ pub(super) enum SecretPlace {
 
 /// The form of `state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StateForm {
+pub enum StateForm {
     None,
     /// `oauth_s_` and 32 hexadecimal digits.
     OauthS,
@@ -207,14 +216,14 @@ pub(super) enum StateForm {
 
 /// The form of the PKCE verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VerifierForm {
+pub enum VerifierForm {
     UrlSafe43,
     Hex64,
 }
 
 /// Which scope it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ScopeRule {
+pub enum ScopeRule {
     /// The challenge's, else the resource metadata's.
     Challenge,
     /// The same, and `offline_access` where the server lists it.
@@ -225,7 +234,7 @@ pub(super) enum ScopeRule {
 
 /// Whether it reads `iss` (RFC 9207).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IssRule {
+pub enum IssRule {
     /// Must be there if advertised, and right if there.
     Checked,
     Ignored,
@@ -233,7 +242,7 @@ pub(super) enum IssRule {
 
 /// What it does when it connects again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reconnects {
+pub enum Reconnects {
     /// Revokes (Disconnect), then asks without a scope (Connect) under the same identity.
     DisconnectsThenAsksNoScope,
     /// Removed and added again: a new registration, or the same document.

@@ -8,20 +8,21 @@ use serde_json::Value;
 
 /// The copies that come with the product, as published in autumn 2026; Cursor's has the callbacks of its registrations.
 const BUILT_IN: [&str; 6] = [
-    include_str!("documents/chatgpt.json"),
-    include_str!("documents/codex.json"),
-    include_str!("documents/claude.json"),
-    include_str!("documents/claude-code.json"),
-    include_str!("documents/vscode.json"),
-    include_str!("documents/cursor.json"),
+    include_str!("../documents/chatgpt.json"),
+    include_str!("../documents/codex.json"),
+    include_str!("../documents/claude.json"),
+    include_str!("../documents/claude-code.json"),
+    include_str!("../documents/vscode.json"),
+    include_str!("../documents/cursor.json"),
 ];
 
 /// A copy, by the `client_id` in it.
 #[derive(Clone, Debug)]
-pub(super) struct Copy {
-    pub(super) body: String,
+pub struct Copy {
+    /// The document.
+    pub body: String,
     /// `built-in` or `operator`.
-    pub(super) source: &'static str,
+    pub source: &'static str,
 }
 
 /// Why the operator's copies can't be used.
@@ -41,7 +42,7 @@ pub enum CopiesError {
 }
 
 /// All copies, by `client_id`.
-pub(super) fn all(folder: Option<&Path>) -> Result<HashMap<String, Copy>, CopiesError> {
+pub fn all(folder: Option<&Path>) -> Result<HashMap<String, Copy>, CopiesError> {
     let mut copies = HashMap::new();
     for body in BUILT_IN {
         if let Some(id) = id_in(body) {

@@ -7,11 +7,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use oauth::client::ClientMetadata;
 use oauth::id::ClientId;
 use oauth::redirect_uri::{Destination, RedirectUri};
 use serde::Deserialize;
-
-use crate::model::client::Client;
 
 /// How a client makes itself known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -184,7 +183,7 @@ impl Profiles {
     /// # Errors
     /// When a file can't be read or breaks the form, or a profile names what can prove nothing.
     pub fn load(file: Option<&Path>) -> Result<Self, ProfilesError> {
-        let mut all = Self::parse(include_str!("profiles.toml"), None)?;
+        let mut all = Self::parse(include_str!("../profiles.toml"), None)?;
         let Some(path) = file else { return Ok(all) };
         let refuse = |why: std::io::Error| ProfilesError::Form { path: Some(path.to_owned()), why: why.to_string() };
         let own = Self::parse(&std::fs::read_to_string(path).map_err(refuse)?, Some(path))?;
@@ -251,11 +250,11 @@ impl Profiles {
 
     /// Which client this probably is, by whatever it says of itself: to pick advice, never to decide.
     #[must_use]
-    pub fn guess(&self, client: &Client) -> Option<&Profile> {
-        let uris = &client.metadata.redirect_uris;
-        self.of_identity(&client.id)
+    pub fn guess(&self, id: &ClientId, metadata: &ClientMetadata) -> Option<&Profile> {
+        let uris = &metadata.redirect_uris;
+        self.of_identity(id)
             .or_else(|| uris.iter().find_map(|uri| self.of(uri)))
-            .or_else(|| client.metadata.name.as_deref().and_then(|name| self.by_name(name)))
+            .or_else(|| metadata.name.as_deref().and_then(|name| self.by_name(name)))
             .or_else(|| uris.iter().find_map(|uri| self.guess_by_callback(uri.as_str())))
     }
 

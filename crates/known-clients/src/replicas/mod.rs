@@ -6,8 +6,7 @@ mod local;
 use hosted::{CHATGPT, CLAUDE, INSOMNIA};
 use local::{CLAUDE_CODE, CURSOR, INSPECTOR, VSCODE};
 
-use super::replica::{Finds, IssuerRule, Member, PkceRule, Replica, ResourceRule};
-use super::schema::Reading;
+use crate::replica::{Finds, IssuerRule, Member, PkceRule, Reading, Replica, ResourceRule};
 
 const LATEST_HANDSHAKE: &str = "2025-11-25";
 const GRANTS: Member = Member::List(&["authorization_code", "refresh_token"]);
@@ -47,7 +46,8 @@ const fn sdk(issuer: IssuerRule, resource: ResourceRule, pkce: PkceRule) -> Find
 }
 
 /// The replica with this id.
-pub(super) fn replica(id: &str) -> Option<&'static Replica> {
+#[must_use]
+pub fn replica(id: &str) -> Option<&'static Replica> {
     ALL.iter().find(|own| own.id == id)
 }
 
@@ -59,8 +59,8 @@ static ALL: [Replica; 7] = [CHATGPT, CLAUDE, CLAUDE_CODE, VSCODE, CURSOR, INSOMN
 #[cfg(test)]
 mod tests {
     use super::{ALL, IDS};
-    use crate::clients::profile::Profiles;
-    use crate::simulate::replica::Callback;
+    use crate::profile::Profiles;
+    use crate::replica::Callback;
 
     /// Each replica has a reviewed profile, and its callback is one of those that the profile knows.
     #[test]
