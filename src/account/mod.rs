@@ -4,6 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use oauth::cause::Cause;
 use oauth::id::GrantId;
 use oauth::redirect_uri::RedirectUri;
 
@@ -100,7 +101,7 @@ async fn disconnected(
     tracing::info!(user = %visitor.session.user.id, %grant, ended, "disconnected");
     if ended {
         visit.is_about(grant);
-        visit.done_with(Stage::Revoke, "the person disconnected it");
+        visit.done_with(Stage::Revoke, Cause::Disconnected, "the person disconnected it");
     }
     Ok(see_other(&app.config.paths.account)?)
 }

@@ -4,6 +4,7 @@
 
 use axum::extract::{Path, Request, State};
 use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -81,6 +82,9 @@ struct AttemptStep {
     /// `ok`, `refused` or `failed`.
     outcome: &'static str,
     what: String,
+    /// Why, as a word that stays; the sentences may change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     /// What the client was told.
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
@@ -108,6 +112,7 @@ impl From<Line> for AttemptStep {
             step: line.step.as_str(),
             outcome: line.outcome.as_str(),
             what: line.what,
+            cause: line.cause.map(Cause::as_str),
             reason: line.reason,
             received: line.received.into_iter().map(|(name, value)| vec![name, value]).collect(),
             agent: line.agent,

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use oauth::cause::Cause;
 use oauth::id::{AuthorizationId, UserId};
 use oauth::redirect_uri::{Destination, RedirectUri};
 use oauth::time::{Timestamp, whole_seconds};
@@ -80,12 +81,9 @@ pub(crate) fn check_form(
         )
     };
     Err(Trouble {
-        status: StatusCode::FORBIDDEN,
-        title: "This form can't be accepted".to_owned(),
-        happened: happened.to_owned(),
         to_do,
         detail: format!("form token for {purpose:?}"),
-        ..Trouble::default()
+        ..Trouble::new(Cause::FormUnfit, StatusCode::FORBIDDEN, "This form can't be accepted", happened)
     }
     .into())
 }
@@ -107,31 +105,32 @@ pub(crate) async fn authorization(
     }
     let Some(found) = found.filter(|found| found.expires_at > now) else {
         return Err(Trouble {
-            status: StatusCode::BAD_REQUEST,
-            title: "This request has expired".to_owned(),
-            happened: "The connection that you began was not finished in time, or its address is incomplete."
-                .to_owned(),
             to_do: vec!["Go back to your client (ChatGPT, Claude, your editor …) and choose Connect again.".to_owned()],
             detail: format!("authorization {id} is unknown or expired"),
-            ..Trouble::default()
+            ..Trouble::new(
+                Cause::RequestExpired,
+                StatusCode::BAD_REQUEST,
+                "This request has expired",
+                "The connection that you began was not finished in time, or its address is incomplete.",
+            )
         }
         .into());
     };
     let browser = app.cookies.read(headers, SecretKind::Browser).map(|secret| secret.hash());
     if !browser.is_some_and(|browser| browser.matches(&found.browser_hash)) {
         return Err(Trouble {
-            status: StatusCode::FORBIDDEN,
-            title: "This request began in another browser".to_owned(),
-            happened:
-                "Only the browser that began to connect a client can finish it, so that nobody can be tricked into \
-                       finishing somebody else's."
-                    .to_owned(),
             to_do: vec![
                 "Go back to your client and choose Connect again, in this browser.".to_owned(),
                 "If you did, allow cookies for this site: this browser did not send the one it was given.".to_owned(),
             ],
             detail: format!("authorization {id}: the browser cookie is missing or another"),
-            ..Trouble::default()
+            ..Trouble::new(
+                Cause::AnotherBrowser,
+                StatusCode::FORBIDDEN,
+                "This request began in another browser",
+                "Only the browser that began to connect a client can finish it, so that nobody can be tricked into \
+                 finishing somebody else's.",
+            )
         }
         .into());
     }

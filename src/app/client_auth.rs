@@ -4,6 +4,7 @@
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use oauth::cause::Cause;
 use oauth::client::AuthMethod;
 use oauth::error::Refusal;
 use oauth::id::ClientId;
@@ -41,14 +42,15 @@ pub(crate) async fn authenticate(
 ) -> Result<Client, Rejection> {
     let credentials = credentials(headers, params)?;
     let by_header = headers.contains_key(header::AUTHORIZATION);
-    let refuse = |text: &str, detail: String| {
-        let refusal = Refusal::invalid_client(text).with_detail(detail);
+    let refuse = |cause: Cause, text: &str, detail: String| {
+        let refusal = Refusal::invalid_client(text).because(cause).with_detail(detail);
         if by_header { Rejection::RefusedBasic(refusal) } else { Rejection::Refused(refusal) }
     };
     let named = credentials.client_id.is_some();
     let client_id = credentials.client_id.clone().map(ClientId::new);
     let Some(client_id) = client_id.or_else(|| owner.as_ref().map(|owner| owner.id.clone())) else {
         return Err(refuse(
+            Cause::ClientAuthentication,
             "client_id is missing; send it in the body, or id and secret with HTTP Basic",
             String::new(),
         ));
@@ -59,10 +61,14 @@ pub(crate) async fn authenticate(
     };
     let Some(client) = found.filter(|client| client.deleted_at.is_none()) else {
         let text = "this client is not registered here; register again";
-        return Err(refuse(text, format!("client {client_id:?} is unknown")));
+        return Err(refuse(Cause::ClientUnknown, text, format!("client {client_id:?} is unknown")));
     };
     if client.disabled_at.is_some() {
-        return Err(refuse("an administrator has disabled this client", format!("client {client_id}")));
+        return Err(refuse(
+            Cause::ClientDisabled,
+            "an administrator has disabled this client",
+            format!("client {client_id}"),
+        ));
     }
     let accepted = &client.metadata.auth_methods;
     if !accepted.contains(&credentials.method) {
@@ -72,13 +78,21 @@ pub(crate) async fn authenticate(
         } else {
             format!("this client registered {ways}; authenticate that way")
         };
-        return Err(refuse(&text, format!("client {client_id} came with {}", credentials.method.as_str())));
+        return Err(refuse(
+            Cause::ClientAuthentication,
+            &text,
+            format!("client {client_id} came with {}", credentials.method.as_str()),
+        ));
     }
     match credentials.method {
         AuthMethod::None => Ok(client),
         AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
             let right = named && credentials.secrets.iter().any(|secret| client.secrets.accept(&secret.hash(), now));
-            if right { Ok(client) } else { Err(refuse("the client secret is wrong", format!("client {client_id}"))) }
+            if right {
+                Ok(client)
+            } else {
+                Err(refuse(Cause::ClientAuthentication, "the client secret is wrong", format!("client {client_id}")))
+            }
         }
         AuthMethod::PrivateKeyJwt => {
             let assertion = credentials.assertion.as_deref().unwrap_or_default();

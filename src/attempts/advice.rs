@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use oauth::cause::Cause;
+
 use super::case::Step;
 use super::rules::{Finding, Judge};
 use crate::model::attempt::{Outcome, Stage};
@@ -55,8 +57,7 @@ pub(super) fn no_call_since_token(judge: &Judge<'_>) -> Finding {
 
 /// E7, A6: calls arrive after the token was issued, without it.
 pub(super) fn without_token(judge: &Judge<'_>, bare: &Step) -> Finding {
-    let reason = &bare.recorded.event.reason;
-    if reason.starts_with("no_authorization_header") {
+    if bare.is_for(&[Cause::TokenMissing]) {
         let what = format!(
             "{} got its tokens; calls arrive since, and without an Authorization header. A proxy in between removes it.",
             judge.name()
@@ -70,68 +71,156 @@ pub(super) fn without_token(judge: &Judge<'_>, bare: &Step) -> Finding {
         return Finding::bad("authorization_header_stripped", what, remedy);
     }
     let what = format!("{} got its tokens; its calls are refused: {}.", judge.name(), Judge::told(bare));
-    Finding::bad("calls_refused", what, for_call(judge, reason))
+    Finding::bad("calls_refused", what, remedy(judge, bare))
 }
 
-/// What helps against a refused call.
-fn for_call(judge: &Judge<'_>, reason: &str) -> Vec<String> {
-    if reason.starts_with("host_not_allowed") || reason.starts_with("invalid_host") {
-        return texts(&[
+/// What helps against a refusal: one place for every cause.
+fn remedy(judge: &Judge<'_>, refused: &Step) -> Vec<String> {
+    let Some(cause) = refused.recorded.event.cause else { return vec![judge.start_over()] };
+    match cause {
+        Cause::HostNotAllowed => texts(&[
             "Make the proxy pass the original Host on (nginx: proxy_set_header Host $host;), or list the name it sends in mcp.allowed_hosts.",
-        ]);
-    }
-    if reason.starts_with("origin_not_allowed") {
-        return texts(&["List the page's origin in mcp.allowed_origins, if its people may use this server."]);
-    }
-    if reason.starts_with("insufficient_scope") {
-        return vec![
+        ]),
+        Cause::OriginNotAllowed => {
+            texts(&["List the page's origin in mcp.allowed_origins, if its people may use this server."])
+        }
+        Cause::ScopeInsufficient => vec![
             format!("Connect again and allow the missing scope; {} has to ask for it.", judge.name()),
             "Add the scope to scopes.default, so that every client asks for enough at once.".to_owned(),
-        ];
-    }
-    if reason.contains("expired") {
-        return texts(&[
+        ],
+        Cause::TokenExpired => texts(&[
             "Connect again in the client.",
             "If it never refreshes, let its access tokens live longer (tokens.access_ttl, or this client's own): revocation still bites at once here.",
-        ]);
-    }
-    if reason.contains("revoked") {
-        return texts(&["The connection was ended. Connect again in the client."]);
-    }
-    if reason.contains("expected") {
-        return texts(&[
+        ]),
+        Cause::TokenRevoked => texts(&["The connection was ended. Connect again in the client."]),
+        Cause::TokenElsewhere => texts(&[
             "The token is for another address: public_url or paths.mcp was changed since. Connect again in the client.",
-        ]);
+        ]),
+        Cause::VersionUnsupported | Cause::MessageUnfit => {
+            texts(&["The client speaks the protocol in a way that this server does not know: update both."])
+        }
+        Cause::VerifierUnfit => texts(&[
+            "PKCE does not fit: the code_verifier must be the one whose SHA-256 was sent. A client with PKCE switched half on does this; choose S256 (SHA-256) in its settings.",
+        ]),
+        Cause::RedirectUriDiffers => texts(&[
+            "The redirect_uri of the token request must be the very one of the authorization request, or be left out.",
+        ]),
+        Cause::ClientAuthentication => vec![format!(
+            "The client proves itself in another way than it registered, or with an old secret. {}",
+            judge.start_over()
+        )],
+        Cause::ResourceUnknown => texts(&[
+            "The resource must be this server's MCP address as its metadata gives it. Type exactly that address into the client.",
+        ]),
+        Cause::CodeExpired => {
+            texts(&["The code came too late. Connect again; if it is always late, lengthen tokens.code_ttl."])
+        }
+        Cause::CodeUnknown => texts(&[
+            "The code is none of this server's, or so old that it was forgotten. Connect again; if it stays so, the client sends another code than it got, or the token request reaches another server than the browser did.",
+        ]),
+        Cause::CodeOfAnotherClient => vec![format!(
+            "The code was issued to another client id than the one that came to exchange it. {}",
+            judge.start_over()
+        )],
+        Cause::DocumentUnfetched => texts(&[
+            "This server must reach that address: check its way out, or name a proxy in documents.proxy.",
+            "If the client's server turns this one away, put a copy of its document into documents.copies_folder.",
+        ]),
+        Cause::DocumentUnfit | Cause::DocumentNotAllowed => texts(&[
+            "The client's maker has to mend the document; documents.policy and documents.allowed say whose count here.",
+        ]),
+        Cause::RedirectUriUnregistered => vec![
+            "Set the callback address in the client to one that it registered, to the character; or let it register anew.".to_owned(),
+            judge.start_over(),
+        ],
+        Cause::ChallengeUnfit => texts(&["Switch PKCE on in the client and choose S256 (SHA-256)."]),
+        Cause::ScopeUnfit => texts(&["Leave the scope empty in the client, or take those that the metadata lists."]),
+        Cause::AnotherBrowser | Cause::FormUnfit => {
+            texts(&["Finish in the browser in which it began, with cookies allowed for this site."])
+        }
+        Cause::ClientDisabled => texts(&[
+            "An administrator has disabled this client: `portcullis client enable ID` lets it in again.",
+        ]),
+        Cause::RateLimited => texts(&[
+            "Wait a minute and connect again. If many people share the network, raise the numbers under limits; behind a proxy, list it in limits.trusted_proxies, so that people are told apart.",
+        ]),
+        Cause::RegistrationClosed => texts(&[
+            "Registration is closed (registration.policy): give the client the token, or an id of its own.",
+        ]),
+        Cause::RedirectUriUnfit => {
+            texts(&["If the callback is right, allow its scheme in registration.private_use_schemes."])
+        }
+        Cause::MetadataUnfit | Cause::RegistrationToken => {
+            texts(&["Give the client an id of its own instead, and type it into its settings."])
+        }
+        Cause::Asked
+        | Cause::AskedToContinue
+        | Cause::Allowed
+        | Cause::AllowedFirstParty
+        | Cause::Repeated
+        | Cause::Readopted
+        | Cause::AlreadyRegistered
+        | Cause::RegistrationChanged
+        | Cause::RegistrationDeleted
+        | Cause::Disconnected
+        | Cause::TokenGivenBack
+        | Cause::Malformed
+        | Cause::TooLarge
+        | Cause::NotFound
+        | Cause::WrongMethod
+        | Cause::ClientUnknown
+        | Cause::ClientDeleted
+        | Cause::NotOffered
+        | Cause::RequestExpired
+        | Cause::AlreadyDone
+        | Cause::ServerMoved
+        | Cause::LoginRequired
+        | Cause::InteractionRequired
+        | Cause::Denied
+        | Cause::CredentialsWrong
+        | Cause::LockedOut
+        | Cause::LinkUnfit
+        | Cause::CodeReplayed
+        | Cause::RefreshUnknown
+        | Cause::RefreshExpired
+        | Cause::RefreshReplayed
+        | Cause::RefreshOvertaken
+        | Cause::RefreshNotAllowed
+        | Cause::ScopeWithdrawn
+        | Cause::ResourceNotServed
+        | Cause::GrantTypeUnsupported
+        | Cause::TokenMissing
+        | Cause::TokenMisplaced
+        | Cause::TokenInvalid
+        | Cause::RevocationUnknown
+        | Cause::MediaTypeUnfit
+        | Cause::ServerFault => vec![judge.start_over()],
     }
-    if reason.to_ascii_lowercase().contains("protocol version") || reason.contains("Invalid Request") {
-        return texts(&["The client speaks the protocol in a way that this server does not know: update both."]);
-    }
-    vec![judge.start_over()]
 }
 
 /// A call with a token of ours was refused, and nothing better came after.
 pub(super) fn refused_call(judge: &Judge<'_>, refused: &Step) -> Finding {
-    let (reason, count) = (&refused.recorded.event.reason, refused.recorded.count);
+    let count = refused.recorded.count;
     let name = judge.name();
-    if reason.contains("expired") {
+    if refused.is_for(&[Cause::TokenExpired]) {
         let never = judge.last(Stage::Refresh, Outcome::Ok).is_none();
         let what = if never {
             format!("{name} goes on calling with a token that has expired, and has never refreshed it.")
         } else {
             format!("{name} goes on calling with a token that has expired, and no longer refreshes it.")
         };
-        return Finding::bad("never_refreshes", what, for_call(judge, reason));
+        return Finding::bad("never_refreshes", what, remedy(judge, refused));
     }
     if count >= 5 {
         let what =
             format!("{name} has repeated a call {count} times that is refused each time: {}.", Judge::told(refused));
-        return Finding::bad("refused_in_a_loop", what, for_call(judge, reason));
+        return Finding::bad("refused_in_a_loop", what, remedy(judge, refused));
     }
-    let rule = if reason.starts_with("insufficient_scope") { "insufficient_scope" } else { "calls_refused" };
+    let rule = if refused.is_for(&[Cause::ScopeInsufficient]) { "insufficient_scope" } else { "calls_refused" };
     Finding::bad(
         rule,
         format!("{name} was let in; its last call was refused: {}.", Judge::told(refused)),
-        for_call(judge, reason),
+        remedy(judge, refused),
     )
 }
 
@@ -147,12 +236,18 @@ pub(super) fn not_refreshed(judge: &Judge<'_>) -> Finding {
 }
 
 /// D1, T-21: a token or a code was used again; the connection is over.
-pub(super) fn replayed(judge: &Judge<'_>, rule: &'static str) -> Finding {
-    let what = if rule == "code_replayed" {
-        "A code was used a second time. That is what a thief looks like, so the connection was ended."
+pub(super) fn replayed(judge: &Judge<'_>, cause: Cause) -> Finding {
+    let (rule, what) = if cause == Cause::CodeReplayed {
+        (
+            "code_replayed",
+            "A code was used a second time. That is what a thief looks like, so the connection was ended.",
+        )
     } else {
-        "A refresh token was used a second time, long after the first or when the one that had replaced it was in use. \
-         That is what a thief looks like, so the connection was ended."
+        (
+            "refresh_replayed",
+            "A refresh token was used a second time, long after the first or when the one that had replaced it was in use. \
+         That is what a thief looks like, so the connection was ended.",
+        )
     };
     let remedy = vec![
         "Connect again in the client.".to_owned(),
@@ -218,67 +313,26 @@ pub(super) fn code_never_redeemed(judge: &Judge<'_>, sent: &Step) -> Finding {
 
 /// The token endpoint said no.
 pub(super) fn refused_code(judge: &Judge<'_>, refused: &Step) -> Finding {
-    let reason = refused.recorded.event.reason.as_str();
+    let rules = [
+        (Cause::VerifierUnfit, "pkce_failed"),
+        (Cause::RedirectUriDiffers, "redirect_differs"),
+        (Cause::ClientAuthentication, "client_authentication_failed"),
+        (Cause::ClientUnknown, "client_authentication_failed"),
+        (Cause::ClientDisabled, "client_authentication_failed"),
+        (Cause::ResourceUnknown, "wrong_resource"),
+        (Cause::CodeExpired, "code_expired"),
+        (Cause::CodeUnknown, "code_unknown"),
+        (Cause::CodeOfAnotherClient, "code_of_another_client"),
+    ];
+    let rule = rules.iter().find(|(cause, _)| refused.is_for(&[*cause])).map_or("token_refused", |(_, rule)| *rule);
     let what = format!("{} came for its token and was refused: {}.", judge.name(), Judge::told(refused));
-    let (rule, remedy) = if reason.contains("code_verifier") {
-        ("pkce_failed", "PKCE does not fit: the code_verifier must be the one whose SHA-256 was sent. A client with PKCE switched half on does this; choose S256 (SHA-256) in its settings.".to_owned())
-    } else if reason.contains("redirect_uri") {
-        (
-            "redirect_differs",
-            "The redirect_uri of the token request must be the very one of the authorization request, or be left out."
-                .to_owned(),
-        )
-    } else if reason.starts_with("invalid_client") {
-        (
-            "client_authentication_failed",
-            format!(
-                "The client proves itself in another way than it registered, or with an old secret. {}",
-                judge.start_over()
-            ),
-        )
-    } else if reason.starts_with("invalid_target") {
-        ("wrong_resource", "The resource must be this server's MCP address as its metadata gives it. Type exactly that address into the client.".to_owned())
-    } else if reason.contains("expired") {
-        (
-            "code_expired",
-            "The code came too late or twice. Connect again; if it is always late, lengthen tokens.code_ttl."
-                .to_owned(),
-        )
-    } else {
-        ("token_refused", judge.start_over())
-    };
-    Finding::bad(rule, what, vec![remedy])
+    Finding::bad(rule, what, remedy(judge, refused))
 }
 
 /// A page, or a redirect with an error.
 pub(super) fn refused_page(judge: &Judge<'_>, rule: &'static str, refused: &Step) -> Finding {
-    let reason = refused.recorded.event.reason.as_str();
     let what = format!("It ended with a refusal: {}.", Judge::told(refused));
-    let remedy = if rule == "document_refused" && reason.contains("fetched") {
-        texts(&[
-            "This server must reach that address: check its way out, or name a proxy in documents.proxy.",
-            "If the client's server turns this one away, put a copy of its document into documents.copies_folder.",
-        ])
-    } else if rule == "document_refused" {
-        texts(&[
-            "The client's maker has to mend the document; documents.policy and documents.allowed say whose count here.",
-        ])
-    } else if reason.contains("not registered here") {
-        vec![judge.start_over()]
-    } else if reason.contains("callback address") {
-        vec!["Set the callback address in the client to one that it registered, to the character; or let it register anew.".to_owned(), judge.start_over()]
-    } else if reason.contains("code_challenge") {
-        texts(&["Switch PKCE on in the client and choose S256 (SHA-256)."])
-    } else if reason.starts_with("invalid_target") {
-        texts(&["The resource must be this server's MCP address as its metadata gives it."])
-    } else if reason.starts_with("invalid_scope") {
-        texts(&["Leave the scope empty in the client, or take those that the metadata lists."])
-    } else if reason.contains("another browser") || reason.contains("cookie") || reason.contains("form") {
-        texts(&["Finish in the browser in which it began, with cookies allowed for this site."])
-    } else {
-        vec![judge.start_over()]
-    };
-    Finding::bad(rule, what, remedy)
+    Finding::bad(rule, what, remedy(judge, refused))
 }
 
 /// C2: allowed, and the browser never came back for the code.
@@ -335,16 +389,8 @@ pub(super) fn registered_and_stopped(judge: &Judge<'_>) -> Finding {
 
 /// Its registration was not taken.
 pub(super) fn registration_refused(judge: &Judge<'_>, refused: &Step) -> Finding {
-    let reason = refused.recorded.event.reason.as_str();
     let what = format!("{} could not register: {}.", judge.name(), Judge::told(refused));
-    let remedy = if reason.contains("initial access token") {
-        "Registration is closed (registration.policy): give the client the token, or an id of its own.".to_owned()
-    } else if reason.contains("redirect") {
-        "If the callback is right, allow its scheme in registration.private_use_schemes.".to_owned()
-    } else {
-        "Give the client an id of its own instead, and type it into its settings.".to_owned()
-    };
-    Finding::bad("registration_refused", what, vec![remedy])
+    Finding::bad("registration_refused", what, remedy(judge, refused))
 }
 
 /// It read what it needs, and went away.
@@ -364,10 +410,9 @@ pub(super) fn looked_and_stopped(judge: &Judge<'_>) -> Finding {
 
 /// It knocked and did not look where to go.
 pub(super) fn challenged(judge: &Judge<'_>, challenge: &Step, many: i64) -> Finding {
-    let reason = challenge.recorded.event.reason.as_str();
-    if !reason.starts_with("no_authorization_header") {
+    if !challenge.is_for(&[Cause::TokenMissing]) {
         let what = format!("A call was refused before anything else: {}.", Judge::told(challenge));
-        return Finding::bad("calls_refused", what, for_call(judge, reason));
+        return Finding::bad("calls_refused", what, remedy(judge, challenge));
     }
     let often = if challenge.recorded.count >= many { " again and again" } else { "" };
     let what = format!(

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use known_clients::profile::{Profile, Profiles};
 use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 
-use crate::model::attempt::{ASKED, ASKED_TO_CONTINUE, Outcome, Recorded, Stage};
+use crate::model::attempt::{Outcome, Recorded, Stage};
 use crate::store::{Store, StoreError};
 
 /// How long before an authorization request its client may have looked around and registered.
@@ -51,6 +52,11 @@ impl Step {
         self.recorded.event.stage == stage && self.recorded.event.outcome == outcome
     }
 
+    /// Whether it has one of these causes.
+    pub(super) fn is_for(&self, causes: &[Cause]) -> bool {
+        self.recorded.event.cause.is_some_and(|cause| causes.contains(&cause))
+    }
+
     /// The value of something that was received.
     pub(super) fn received(&self, name: &str) -> Option<&str> {
         self.recorded.event.detail.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
@@ -85,8 +91,8 @@ pub async fn gather(store: &Store, profiles: &Profiles, asked: &AttemptId) -> Re
     steps.sort_by_key(|step| {
         let event = &step.recorded.event;
         // Within one second, the clock's unit: a page is shown, then refused, then it does what it is for.
-        let turn = match (event.outcome, event.reason.as_str()) {
-            (Outcome::Ok, ASKED | ASKED_TO_CONTINUE) => 0,
+        let turn = match (event.outcome, event.cause) {
+            (Outcome::Ok, Some(Cause::Asked | Cause::AskedToContinue)) => 0,
             (Outcome::Refused | Outcome::Failed, _) => 1,
             (Outcome::Ok, _) => 2,
         };

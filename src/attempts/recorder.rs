@@ -102,6 +102,7 @@ mod tests {
             at: Timestamp(1),
             stage: Stage::Challenge,
             outcome: Outcome::Refused,
+            cause: None,
             reason: String::new(),
             detail: Vec::new(),
             agent: String::new(),

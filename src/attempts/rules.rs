@@ -5,17 +5,20 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use oauth::cause::Cause;
 use oauth::time::Timestamp;
 use serde::Serialize;
 
 use super::advice;
 use super::case::{Case, Step};
-use crate::model::attempt::{ALLOWED, ELSEWHERE, FIRST_USE, Outcome, REPEATED, Stage};
+use crate::model::attempt::{ELSEWHERE, FIRST_USE, Outcome, Stage};
 
 /// After this long without the next request it is not coming by itself (E1).
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long people may take on a page.
 const THINKING: Duration = Duration::from_mins(2);
+/// A refusal that ended nothing: a quicker request of the same client had gone on.
+const OVERTAKEN: &[Cause] = &[Cause::RefreshOvertaken];
 /// From so many refused calls on, a client goes in circles.
 const LOOP: i64 = 5;
 
@@ -131,12 +134,11 @@ fn our_fault(judge: &Judge<'_>) -> Option<Finding> {
 /// were refused because another was quicker: the connection goes on.
 fn refresh_races(judge: &Judge<'_>) -> Option<Finding> {
     let times = |count: i64| if count == 1 { "once".to_owned() } else { format!("{count} times") };
-    let repeated =
-        judge.all(Stage::Refresh, Outcome::Ok).filter(|step| step.recorded.event.reason.starts_with(REPEATED));
+    let repeated = judge.all(Stage::Refresh, Outcome::Ok).filter(|step| step.is_for(&[Cause::Repeated]));
     let answered: i64 = repeated.map(|step| step.recorded.count).sum();
     let overtaken: i64 = judge
         .all(Stage::Refresh, Outcome::Refused)
-        .filter(|step| is_overtaken(step))
+        .filter(|step| step.is_for(OVERTAKEN))
         .map(|step| step.recorded.count)
         .sum();
     if answered + overtaken == 0 {
@@ -157,11 +159,6 @@ fn refresh_races(judge: &Judge<'_>) -> Option<Finding> {
         );
     }
     Some(Finding::good("refresh_races", what))
-}
-
-/// A refusal that ended nothing: a quicker request of the same client had gone on.
-fn is_overtaken(step: &Step) -> bool {
-    step.recorded.event.reason.contains("replaced a moment ago")
 }
 
 /// RFC 9700 §4.14: a refresh token that is used from two networks is stolen, or its client has two addresses. Of those
@@ -191,7 +188,7 @@ fn connected(judge: &Judge<'_>) -> Vec<Finding> {
     if let Some(refused) = refused_calls(judge).filter(|step| step.recorded.last_at >= called) {
         return vec![advice::refused_call(judge, refused)];
     }
-    let refused = judge.all(Stage::Refresh, Outcome::Refused).filter(|step| !is_overtaken(step));
+    let refused = judge.all(Stage::Refresh, Outcome::Refused).filter(|step| !step.is_for(OVERTAKEN));
     if let Some(refused) = refused.max_by_key(|step| step.recorded.last_at)
         && judge.last_at(Stage::Refresh, Outcome::Ok).is_none_or(|good| refused.recorded.last_at > good)
         && refused.recorded.last_at >= called
@@ -209,17 +206,15 @@ fn connected(judge: &Judge<'_>) -> Vec<Finding> {
 fn refused_calls<'a>(judge: &Judge<'a>) -> Option<&'a Step> {
     judge
         .all(Stage::Call, Outcome::Refused)
-        .filter(|step| !step.recorded.event.reason.starts_with("method_not_allowed"))
+        .filter(|step| !step.is_for(&[Cause::WrongMethod]))
         .max_by_key(|step| step.recorded.last_at)
 }
 
 /// The connection is over: by a replay, by the client, or by the person.
 fn ended(judge: &Judge<'_>) -> Option<Finding> {
-    for (stage, rule) in [(Stage::Refresh, "refresh_replayed"), (Stage::Redeem, "code_replayed")] {
-        let replayed =
-            judge.all(stage, Outcome::Refused).find(|step| step.recorded.event.reason.contains("used before"));
-        if replayed.is_some() {
-            return Some(advice::replayed(judge, rule));
+    for cause in [Cause::RefreshReplayed, Cause::CodeReplayed] {
+        if judge.case.steps.iter().any(|step| step.is_for(&[cause])) {
+            return Some(advice::replayed(judge, cause));
         }
     }
     let revoked = judge.last(Stage::Revoke, Outcome::Ok)?;
@@ -250,9 +245,7 @@ fn has_tokens(judge: &Judge<'_>) -> Vec<Finding> {
         return vec![advice::refused_call(judge, refused)];
     }
     let after = judge.all(Stage::Challenge, Outcome::Refused).filter(|step| step.recorded.last_at > issued);
-    if let Some(bare) =
-        after.max_by_key(|step| (step.recorded.event.reason.starts_with("no_auth"), step.recorded.last_at))
-    {
+    if let Some(bare) = after.max_by_key(|step| (step.is_for(&[Cause::TokenMissing]), step.recorded.last_at)) {
         return vec![advice::without_token(judge, bare)];
     }
     if judge.waited(issued, PATIENCE) {
@@ -283,8 +276,7 @@ fn code_sent(judge: &Judge<'_>) -> Vec<Finding> {
 /// A person is, or was, at the pages.
 fn in_the_browser(judge: &Judge<'_>) -> Vec<Finding> {
     let asked = judge.last(Stage::Consent, Outcome::Ok);
-    if judge.last(Stage::Consent, Outcome::Refused).is_some_and(|no| no.recorded.event.reason.contains("did not allow"))
-    {
+    if judge.last(Stage::Consent, Outcome::Refused).is_some_and(|no| no.is_for(&[Cause::Denied])) {
         let what = "The person chose Deny or Cancel on the consent page.";
         return vec![Finding::bad("denied", what, vec!["Connect again and choose Allow or Continue.".to_owned()])];
     }
@@ -296,7 +288,7 @@ fn in_the_browser(judge: &Judge<'_>) -> Vec<Finding> {
     }
     if let Some(asked) = asked {
         let allowed =
-            judge.all(Stage::Consent, Outcome::Ok).any(|step| step.recorded.event.reason.starts_with(ALLOWED));
+            judge.all(Stage::Consent, Outcome::Ok).any(|step| step.is_for(&[Cause::Allowed, Cause::AllowedFirstParty]));
         if allowed {
             return vec![advice::allowed_and_lost(judge)];
         }
@@ -306,7 +298,7 @@ fn in_the_browser(judge: &Judge<'_>) -> Vec<Finding> {
         return vec![Finding::good("waiting", "The consent page is open; nobody has decided yet.")];
     }
     let failed: i64 = judge.all(Stage::SignIn, Outcome::Refused).map(|step| step.recorded.count).sum();
-    let signed_in = judge.all(Stage::SignIn, Outcome::Ok).any(|step| step.recorded.event.reason.is_empty());
+    let signed_in = judge.all(Stage::SignIn, Outcome::Ok).any(|step| !step.is_for(&[Cause::Asked]));
     if failed > 0 && !signed_in {
         return vec![advice::sign_in_failed(judge, failed)];
     }

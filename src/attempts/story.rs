@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use time::macros::format_description;
 
 use super::case::{Case, Step};
 use super::rules::{Finding, judge};
-use crate::model::attempt::{ALLOWED, ASKED, ASKED_TO_CONTINUE, Outcome, Stage};
+use crate::model::attempt::{Outcome, Stage};
 
 /// An attempt, told.
 #[derive(Clone, Debug, Serialize)]
@@ -50,6 +51,9 @@ pub struct Line {
     pub outcome: Outcome,
     /// The same in words.
     pub what: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// What was said.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -131,7 +135,8 @@ impl Line {
             after: event.at.since(began),
             step: event.stage,
             outcome: event.outcome,
-            what: what(event.stage, event.outcome, &event.reason).to_owned(),
+            what: what(event.stage, event.outcome, event.cause).to_owned(),
+            cause: event.cause,
             reason: event.reason.clone(),
             received: event.detail.clone(),
             agent: event.agent.clone(),
@@ -154,7 +159,9 @@ impl Line {
         }
         let _ = writeln!(text, "{line}");
         let mut more = Vec::new();
-        if !["", ASKED, ASKED_TO_CONTINUE, ALLOWED].contains(&self.reason.as_str()) {
+        // Those are told by the line above.
+        let told = matches!(self.cause, Some(Cause::Asked | Cause::AskedToContinue | Cause::Allowed));
+        if !told && !self.reason.is_empty() {
             more.push(self.reason.clone());
         }
         // The client stands in the heading.
@@ -174,7 +181,7 @@ impl Line {
     }
 }
 
-fn what(stage: Stage, outcome: Outcome, reason: &str) -> &'static str {
+fn what(stage: Stage, outcome: Outcome, cause: Option<Cause>) -> &'static str {
     let good = matches!(outcome, Outcome::Ok);
     match (stage, good) {
         (Stage::Challenge, _) => "Called the MCP endpoint without a good token; was told where to get one",
@@ -188,11 +195,11 @@ fn what(stage: Stage, outcome: Outcome, reason: &str) -> &'static str {
         (Stage::Document, false) => "Its metadata document could not be used",
         (Stage::Authorize, true) => "Authorization request taken",
         (Stage::Authorize, false) => "Authorization request refused",
-        (Stage::SignIn, true) if reason.is_empty() => "Signed in",
-        (Stage::SignIn, true) => "Sign-in page shown",
+        (Stage::SignIn, true) if cause == Some(Cause::Asked) => "Sign-in page shown",
+        (Stage::SignIn, true) => "Signed in",
         (Stage::SignIn, false) => "Sign-in failed",
-        (Stage::Consent, true) if reason == ASKED => "Consent page shown",
-        (Stage::Consent, true) if reason == ASKED_TO_CONTINUE => "Asked to continue: it was allowed before",
+        (Stage::Consent, true) if cause == Some(Cause::Asked) => "Consent page shown",
+        (Stage::Consent, true) if cause == Some(Cause::AskedToContinue) => "Asked to continue: it was allowed before",
         (Stage::Consent, true) => "Access allowed",
         (Stage::Consent, false) => "Access not allowed",
         (Stage::CodeSent, _) => "Code sent to the client through the browser",

@@ -123,6 +123,7 @@ mod tests {
             at: Timestamp(at),
             stage: Stage::Challenge,
             outcome: Outcome::Refused,
+            cause: None,
             reason: reason.to_owned(),
             detail: Vec::new(),
             agent: String::new(),

@@ -4,6 +4,7 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use oauth::cause::Cause;
 use oauth::redirect_uri::{Destination, RedirectUri};
 use oauth::scope::Scope;
 use oauth::time::Timestamp;
@@ -14,7 +15,7 @@ use crate::http::body;
 use crate::http::page::{Consent, Continue, DestinationKind, Page, logo_path};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
-use crate::model::attempt::{ALLOWED, ASKED, ASKED_TO_CONTINUE, Stage};
+use crate::model::attempt::Stage;
 use crate::model::authorization::{Authorization, Step};
 use crate::model::client::{Client, ClientOrigin};
 
@@ -127,14 +128,14 @@ async fn decide(
     match decision {
         Some("approve") => {
             app.approve(authorization, client, &visitor.session, scope, now).await?;
-            visit.done_with(Stage::Consent, ALLOWED);
+            visit.done_with(Stage::Consent, Cause::Allowed, "allowed");
         }
         Some("switch") => return Ok(browser::sign_out(app, headers, &back).await?),
         // Everything but a clear yes is a no.
         _ => {
             let decided = app.store.deny_authorization(&authorization.id, now).await?;
             tracing::info!(client = %authorization.client_id, user = %visitor.session.user.id, ?decided, "access denied");
-            visit.refused(Stage::Consent, "the person did not allow access", None);
+            visit.refused(Stage::Consent, Cause::Denied, "the person did not allow access", None);
         }
     }
     Ok(see_other(&back)?)
@@ -169,7 +170,7 @@ fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, logo: Option<Strin
         warnings: Vec::new(),
         attempt: visit.attempt().to_string(),
     };
-    visit.done_with(Stage::Consent, ASKED);
+    visit.done_with(Stage::Consent, Cause::Asked, "asked");
     Page(StatusCode::OK, page).into_response()
 }
 
@@ -194,7 +195,7 @@ fn ask_to_continue(app: &App, visit: &mut Visit, question: &Question<'_>, now: T
         offline: app.lifetimes(client).refresh,
         attempt: visit.attempt().to_string(),
     };
-    visit.done_with(Stage::Consent, ASKED_TO_CONTINUE);
+    visit.done_with(Stage::Consent, Cause::AskedToContinue, "asked to continue");
     Page(StatusCode::OK, page).into_response()
 }
 

@@ -4,6 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use oauth::cause::Cause;
 
 use crate::app::App;
 use crate::app::browser::signed_in;
@@ -31,11 +32,13 @@ async fn serve(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, Pag
     }
     let Some(document) = app.library.get(id) else {
         return Err(Trouble {
-            status: StatusCode::NOT_FOUND,
-            title: "There is no such document".to_owned(),
-            happened: "It may have been renamed or removed since it was cited.".to_owned(),
             to_do: vec!["Search again in your client.".to_owned()],
-            ..Trouble::default()
+            ..Trouble::new(
+                Cause::NotFound,
+                StatusCode::NOT_FOUND,
+                "There is no such document",
+                "It may have been renamed or removed since it was cited.",
+            )
         }
         .into());
     };

@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use oauth::cause::Cause;
 use oauth::params::Params;
 use oauth::time::Timestamp;
 
@@ -15,7 +16,7 @@ use crate::http::body;
 use crate::http::page::{Login, Page, Requester};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
-use crate::model::attempt::{ASKED, Stage};
+use crate::model::attempt::Stage;
 use crate::model::authorization::Authorization;
 use crate::model::secret::SecretKind;
 use crate::model::user::{MAX_PASSWORD, User, Username};
@@ -67,7 +68,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
             }
         };
         if matches!(target, Target::Authorization(_)) {
-            visit.done_with(Stage::SignIn, ASKED);
+            visit.done_with(Stage::SignIn, Cause::Asked, "asked");
         }
         return show(app, visit, &parts, &target, StatusCode::OK, hint, None).await;
     }
@@ -100,7 +101,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
                     " A browser in which you have signed in to this account before does not wait for others' attempts.",
                 );
             }
-            visit.refused(Stage::SignIn, "too many failed attempts", None);
+            visit.refused(Stage::SignIn, Cause::LockedOut, "too many failed attempts", None);
             let mut response =
                 show(app, visit, &parts, &target, StatusCode::TOO_MANY_REQUESTS, typed, Some(text)).await?;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -117,7 +118,7 @@ async fn wrong(
     typed: String,
 ) -> Result<Response, PageRejection> {
     let text = "The login name or the password is wrong.".to_owned();
-    visit.refused(Stage::SignIn, &text, None);
+    visit.refused(Stage::SignIn, Cause::CredentialsWrong, &text, None);
     show(app, visit, parts, target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
 }
 

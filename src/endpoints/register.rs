@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::cause::Cause;
 use oauth::client::{ClientKeys, ClientMetadata};
 use oauth::document::MAX_BYTES;
 use oauth::error::{ErrorCode, Refusal};
@@ -79,7 +80,11 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
             bearer(&parts.headers).is_some_and(|own| own.hash().matches(&Secret::presented(expected.as_str()).hash()));
         if !right {
             let text = "registration here needs the initial access token that the administrator gives out";
-            return Err(Rejection::RefusedBearer(Refusal::new(ErrorCode::InvalidToken, text)));
+            return Err(Rejection::RefusedBearer(Refusal::new(
+                ErrorCode::InvalidToken,
+                Cause::RegistrationClosed,
+                text,
+            )));
         }
     }
     let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
@@ -100,7 +105,11 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
     let known = id != new.id;
     tracing::info!(client = %id, name = new.metadata.name, method = new.metadata.preferred_method().as_str(), known, "client registered");
     visit.is_of(&id);
-    visit.done_with(Stage::Registration, if known { "an identical registration was there" } else { "" });
+    if known {
+        visit.done_with(Stage::Registration, Cause::AlreadyRegistered, "an identical registration was there");
+    } else {
+        visit.done(Stage::Registration);
+    }
     let information = information(app, &id, &new.metadata, now, secret.as_ref(), &token);
     Ok(json(StatusCode::CREATED, &information)?)
 }
@@ -114,7 +123,7 @@ fn parse(app: &App, document: &serde_json::Value) -> Result<ClientMetadata, Refu
         let text = format!(
             "the metadata to be kept are {bytes} bytes; at most {MAX_BYTES} are kept (shorter keys, fewer redirect_uris)"
         );
-        return Err(Refusal::new(ErrorCode::InvalidClientMetadata, text));
+        return Err(Refusal::new(ErrorCode::InvalidClientMetadata, Cause::MetadataUnfit, text));
     }
     Ok(metadata)
 }
@@ -157,7 +166,7 @@ async fn managed(app: &App, visit: &mut Visit, id: ClientId, request: Request) -
     // RFC 7592 §2: one answer for a wrong token and for a client that isn't there.
     let refused = || {
         let text = "the registration access token is missing, wrong or no longer valid";
-        Rejection::RefusedBearer(Refusal::new(ErrorCode::InvalidToken, text))
+        Rejection::RefusedBearer(Refusal::new(ErrorCode::InvalidToken, Cause::RegistrationToken, text))
     };
     let token = bearer(&parts.headers).ok_or_else(refused)?;
     let client = app.store.find_registration(&id, &token.hash()).await?.ok_or_else(refused)?;
@@ -167,13 +176,13 @@ async fn managed(app: &App, visit: &mut Visit, id: ClientId, request: Request) -
             let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
             received(visit, &document);
             let response = update(app, &client, &document, &token).await?;
-            visit.done_with(Stage::Registration, "it changed its registration");
+            visit.done_with(Stage::Registration, Cause::RegistrationChanged, "it changed its registration");
             Ok(response)
         }
         Method::DELETE => {
             app.store.delete_registration(&id, &token.hash(), now).await?;
             tracing::info!(client = %id, "registration deleted");
-            visit.done_with(Stage::Registration, "it deleted its registration");
+            visit.done_with(Stage::Registration, Cause::RegistrationDeleted, "it deleted its registration");
             Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response())
         }
         _ => {
@@ -192,9 +201,12 @@ async fn update(
     token: &Secret,
 ) -> Result<Response, Rejection> {
     if document.get("client_id").and_then(|id| id.as_str()).is_some_and(|id| id != client.id.as_str()) {
-        return Err(
-            Refusal::new(ErrorCode::InvalidClientMetadata, "client_id differs from the one in the address").into()
-        );
+        return Err(Refusal::new(
+            ErrorCode::InvalidClientMetadata,
+            Cause::MetadataUnfit,
+            "client_id differs from the one in the address",
+        )
+        .into());
     }
     let metadata = parse(app, document)?;
     if metadata != client.metadata {
@@ -205,7 +217,11 @@ async fn update(
         let fingerprint = metadata.is_public().then(|| fingerprint(&metadata));
         if !app.store.update_registration(&client.id, &metadata, secret_hash, fingerprint.as_deref()).await? {
             let text = "other registrations share this client_id, so its metadata can't change; register anew";
-            return Err(Rejection::Forbidden(Refusal::new(ErrorCode::InvalidClientMetadata, text)));
+            return Err(Rejection::Forbidden(Refusal::new(
+                ErrorCode::InvalidClientMetadata,
+                Cause::MetadataUnfit,
+                text,
+            )));
         }
         tracing::info!(client = %client.id, "registration updated");
         let information = information(app, &client.id, &metadata, client.registered_at, new_secret.as_ref(), token);

@@ -4,6 +4,7 @@
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use oauth::cause::Cause;
 use oauth::id::{ClientId, GrantId};
 
 use crate::app::App;
@@ -45,7 +46,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
             let ended = app.store.revoke_grant(&grant, "revoked by the client", now).await?;
             tracing::info!(client = %client.id, %grant, ended, "revoked");
             visit.is_of(&client.id);
-            visit.done_with(Stage::Revoke, "the client gave its token back");
+            visit.done_with(Stage::Revoke, Cause::TokenGivenBack, "the client gave its token back");
         } else {
             tracing::warn!(client = %client.id, owner = %owner.id, "tried to revoke another client's token");
         }

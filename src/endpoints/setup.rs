@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use oauth::cause::Cause;
 use oauth::params::Params;
 
 use crate::app::App;
@@ -81,16 +82,18 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
 
 fn dead_link() -> PageRejection {
     Trouble {
-        status: StatusCode::NOT_FOUND,
-        title: "This set-up link is not valid".to_owned(),
-        happened: "A set-up link works once and for a day.".to_owned(),
         to_do: vec![
             "If the first account exists, sign in with it.".to_owned(),
             "If there is no account yet, restart the server: it prints a new link.".to_owned(),
             "Or make an account on the server's command line: portcullis user add NAME --role admin --password-stdin"
                 .to_owned(),
         ],
-        ..Trouble::default()
+        ..Trouble::new(
+            Cause::LinkUnfit,
+            StatusCode::NOT_FOUND,
+            "This set-up link is not valid",
+            "A set-up link works once and for a day.",
+        )
     }
     .into()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
+use oauth::cause::Cause;
 use oauth::error::{ErrorCode, Refusal};
 use oauth::json::Bounds;
 use oauth::params::Params;
@@ -108,10 +109,10 @@ pub(crate) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if media_type != "application/json" {
         let received = if media_type.is_empty() { "no Content-Type" } else { media_type.as_str() };
         let text = format!("send a JSON object as application/json; received {received}");
-        return Err(Refusal::new(ErrorCode::InvalidClientMetadata, text).into());
+        return Err(Refusal::new(ErrorCode::InvalidClientMetadata, Cause::MetadataUnfit, text).into());
     }
     let bytes = bytes(body, limit).await?;
-    let refused = |text: String| Refusal::new(ErrorCode::InvalidClientMetadata, text);
+    let refused = |text: String| Refusal::new(ErrorCode::InvalidClientMetadata, Cause::MetadataUnfit, text);
     Bounds::METADATA.check(&bytes).map_err(|excess| refused(format!("the body {excess}")))?;
     serde_json::from_slice(&bytes).map_err(|error| refused(format!("the body is not JSON: {error}")).into())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use oauth::error::{ErrorCode, Refusal};
 use serde::Serialize;
 
@@ -94,11 +95,13 @@ impl Rejection {
             | Self::RefusedBasic(_)
             | Self::RefusedBearer(_)
             | Self::Forbidden(_) => Trouble {
-                status: StatusCode::BAD_REQUEST,
-                title: "The form can't be read".to_owned(),
-                happened: "What your browser sent is not the form of this page.".to_owned(),
                 to_do: vec!["Go back, reload the page and try again.".to_owned()],
-                ..Trouble::default()
+                ..Trouble::new(
+                    Cause::Malformed,
+                    StatusCode::BAD_REQUEST,
+                    "The form can't be read",
+                    "What your browser sent is not the form of this page.",
+                )
             }
             .into(),
         }
@@ -120,8 +123,9 @@ pub(crate) enum PageRejection {
 }
 
 /// A page of trouble: what happened, what came in, what was expected, what to do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Trouble {
+    pub(crate) cause: Cause,
     pub(crate) status: StatusCode,
     pub(crate) title: String,
     pub(crate) happened: String,
@@ -130,6 +134,15 @@ pub(crate) struct Trouble {
     pub(crate) to_do: Vec<String>,
     /// For the log only.
     pub(crate) detail: String,
+}
+
+impl Trouble {
+    /// What happened, with nothing else to say of it.
+    pub(crate) fn new(cause: Cause, status: StatusCode, title: &str, happened: impl Into<String>) -> Self {
+        let (title, happened) = (title.to_owned(), happened.into());
+        let (received, expected, to_do, detail) = (None, None, Vec::new(), String::new());
+        Self { cause, status, title, happened, received, expected, to_do, detail }
+    }
 }
 
 impl From<Trouble> for PageRejection {
@@ -177,7 +190,7 @@ impl Edge {
             Rejection::TooMany { wait } => {
                 let text = format!("too many requests; try again in {} seconds", seconds(wait));
                 tracing::warn!(endpoint, attempt = %visit.attempt(), "refused: rate limit");
-                visit.ends(Outcome::Refused, "too many requests", None);
+                visit.ends(Outcome::Refused, Cause::RateLimited, "too many requests", None);
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 let mut response = error_json(status, "temporarily_unavailable", &text, visit, None);
                 retry_after(&mut response, seconds(wait));
@@ -185,15 +198,16 @@ impl Edge {
             }
             Rejection::TooLarge { limit } => {
                 let refusal =
-                    Refusal::invalid_request(format!("the body is larger than the {limit} bytes that are read here"));
+                    Refusal::invalid_request(format!("the body is larger than the {limit} bytes that are read here"))
+                        .because(Cause::TooLarge);
                 (StatusCode::PAYLOAD_TOO_LARGE, refusal, None)
             }
             Rejection::NotFound(text) => {
-                visit.ends(Outcome::Refused, text, None);
+                visit.ends(Outcome::Refused, Cause::NotFound, text, None);
                 return error_json(StatusCode::NOT_FOUND, "not_found", text, visit, None);
             }
             Rejection::WrongMethod(text) => {
-                visit.ends(Outcome::Refused, text, None);
+                visit.ends(Outcome::Refused, Cause::WrongMethod, text, None);
                 return error_json(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", text, visit, None);
             }
             Rejection::RefusedBasic(refusal) => {
@@ -220,7 +234,7 @@ impl Edge {
             detail = refusal.detail.as_deref().map(scrub::value),
             "refused"
         );
-        visit.ends(Outcome::Refused, &refusal.to_string(), refusal.detail.as_deref());
+        visit.ends(Outcome::Refused, refusal.cause, &refusal.to_string(), refusal.detail.as_deref());
         let mut response = error_json(status, refusal.code.as_str(), &refusal.description, visit, Some(&reference));
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -231,7 +245,7 @@ impl Edge {
     fn failed_json(&self, endpoint: &'static str, visit: &Visit, failure: &Failure) -> Response {
         let reference = self.random.reference();
         tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
-        visit.ends(Outcome::Failed, "this server had a problem", Some(&reference));
+        visit.ends(Outcome::Failed, Cause::ServerFault, "this server had a problem", Some(&reference));
         let (status, code) = status_of(failure);
         let text = format!("this server has a problem; nothing was changed, try again; reference {reference}");
         let mut response = error_json(status, code, &text, visit, Some(&reference));
@@ -263,6 +277,7 @@ impl Edge {
                 );
                 visit.ends(
                     Outcome::Refused,
+                    trouble.cause,
                     &format!("{}: {}", trouble.title, trouble.happened),
                     Some(&trouble.detail),
                 );
@@ -270,28 +285,32 @@ impl Edge {
             }
             PageRejection::TooMany { wait } => {
                 tracing::warn!(endpoint, reference, attempt = %visit.attempt(), "refused: rate limit");
-                visit.ends(Outcome::Refused, "too many requests", None);
+                visit.ends(Outcome::Refused, Cause::RateLimited, "too many requests", None);
                 let trouble = Trouble {
-                    status: StatusCode::TOO_MANY_REQUESTS,
-                    title: "Too many requests".to_owned(),
-                    happened: "More requests came from your network than this server takes in a minute.".to_owned(),
                     to_do: vec![format!("Wait {} seconds, then reload this page.", seconds(wait))],
-                    ..Trouble::default()
+                    ..Trouble::new(
+                        Cause::RateLimited,
+                        StatusCode::TOO_MANY_REQUESTS,
+                        "Too many requests",
+                        "More requests came from your network than this server takes in a minute.",
+                    )
                 };
                 (trouble, Some(seconds(wait)))
             }
             PageRejection::Failed(failure) => {
                 tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
-                visit.ends(Outcome::Failed, "this server had a problem", Some(&reference));
+                visit.ends(Outcome::Failed, Cause::ServerFault, "this server had a problem", Some(&reference));
                 let trouble = Trouble {
-                    status: status_of(&failure).0,
-                    title: "This server has a problem".to_owned(),
-                    happened: "It is not your fault, and nothing was changed.".to_owned(),
                     to_do: vec![
                         "Wait a moment, then reload this page.".to_owned(),
                         "If it stays, tell the administrator the reference below.".to_owned(),
                     ],
-                    ..Trouble::default()
+                    ..Trouble::new(
+                        Cause::ServerFault,
+                        status_of(&failure).0,
+                        "This server has a problem",
+                        "It is not your fault, and nothing was changed.",
+                    )
                 };
                 (trouble, Some(RETRY_AFTER_SECONDS))
             }

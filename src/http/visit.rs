@@ -8,6 +8,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use oauth::id::{AuthorizationId, ClientId, GrantId};
 use oauth::params::Params;
 use oauth::time::Timestamp;
@@ -166,28 +167,28 @@ impl Visit {
 
     /// Records that a step was taken.
     pub(crate) fn done(&mut self, stage: Stage) {
-        self.record(stage, Outcome::Ok, "", None);
+        self.record(stage, Outcome::Ok, None, "", None);
     }
 
     /// The same, with something to say about it.
-    pub(crate) fn done_with(&mut self, stage: Stage, remark: &str) {
-        self.record(stage, Outcome::Ok, remark, None);
+    pub(crate) fn done_with(&mut self, stage: Stage, cause: Cause, remark: &str) {
+        self.record(stage, Outcome::Ok, Some(cause), remark, None);
     }
 
     /// Records a refusal now, with the words that the client gets; the edge then doesn't record it again.
-    pub(crate) fn refused(&mut self, stage: Stage, reason: &str, detail: Option<&str>) {
-        self.record(stage, Outcome::Refused, reason, detail);
+    pub(crate) fn refused(&mut self, stage: Stage, cause: Cause, reason: &str, detail: Option<&str>) {
+        self.record(stage, Outcome::Refused, Some(cause), reason, detail);
         self.told = true;
     }
 
     /// Records how the request ended, unless a refusal is recorded already.
-    pub(crate) fn ends(&self, outcome: Outcome, reason: &str, detail: Option<&str>) {
+    pub(crate) fn ends(&self, outcome: Outcome, cause: Cause, reason: &str, detail: Option<&str>) {
         if !self.told {
-            self.record(self.stage, outcome, reason, detail);
+            self.record(self.stage, outcome, Some(cause), reason, detail);
         }
     }
 
-    fn record(&self, stage: Stage, outcome: Outcome, reason: &str, more: Option<&str>) {
+    fn record(&self, stage: Stage, outcome: Outcome, cause: Option<Cause>, reason: &str, more: Option<&str>) {
         let mut detail = self.detail.clone();
         if let Some(more) = more.filter(|more| !more.is_empty()) {
             scrub::push(&mut detail, "note", scrub::value(more));
@@ -198,6 +199,7 @@ impl Visit {
             at: self.at,
             stage,
             outcome,
+            cause,
             reason: scrub::reason(reason),
             detail,
             agent: self.agent.clone(),

@@ -6,6 +6,7 @@ use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AU
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use oauth::challenge::Challenge;
 use serde_json::{Value, json};
 
@@ -37,19 +38,20 @@ pub(crate) struct Refused(Box<Refusal>);
 
 #[derive(Debug)]
 struct Refusal {
+    cause: Cause,
     status: StatusCode,
     body: Value,
     headers: HeaderMap,
 }
 
 impl Refused {
-    fn new(status: StatusCode, body: Value) -> Self {
-        Self(Box::new(Refusal { status, body, headers: HeaderMap::new() }))
+    fn new(cause: Cause, status: StatusCode, body: Value) -> Self {
+        Self(Box::new(Refusal { cause, status, body, headers: HeaderMap::new() }))
     }
 
     /// A plain JSON error.
-    pub(crate) fn http(status: StatusCode, error: &str, description: &str) -> Self {
-        Self::new(status, json!({ "error": error, "error_description": description }))
+    pub(crate) fn http(cause: Cause, status: StatusCode, error: &str, description: &str) -> Self {
+        Self::new(cause, status, json!({ "error": error, "error_description": description }))
     }
 
     /// A JSON-RPC error with the request's id, where it has one.
@@ -73,12 +75,18 @@ impl Refused {
         if let (Some(body), Some(id)) = (body.as_object_mut(), id) {
             body.insert("id".into(), id);
         }
-        Self::new(status, body)
+        let cause = match code {
+            INTERNAL_ERROR => Cause::ServerFault,
+            UNSUPPORTED_VERSION => Cause::VersionUnsupported,
+            _ => Cause::MessageUnfit,
+        };
+        Self::new(cause, status, body)
     }
 
     /// 405, for anything but POST: there are no sessions to end and no streams to listen to.
     pub(crate) fn method() -> Self {
         let refused = Self::http(
+            Cause::WrongMethod,
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
             "This MCP endpoint takes POST only: it keeps no sessions and opens no streams of its own.",
@@ -89,27 +97,29 @@ impl Refused {
     /// 413.
     pub(crate) fn too_large(limit: usize) -> Self {
         let description = format!("The request body is larger than {limit} bytes (limits.mcp_body_bytes).");
-        Self::http(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", &description)
+        Self::http(Cause::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", &description)
     }
 
     /// What the guard decided. `challenge` already says where the metadata is and which scope would do.
     pub(crate) fn denied(denied: &Denied, challenge: &Challenge) -> Self {
         match denied {
             // RFC 6750 §3: no error code when no token was presented.
-            Denied::NoToken { reason, description } => {
-                Self::http(StatusCode::UNAUTHORIZED, reason, description).challenged(challenge)
+            Denied::NoToken { cause, reason, description } => {
+                Self::http(*cause, StatusCode::UNAUTHORIZED, reason, description).challenged(challenge)
             }
             // RFC 6750 §3.1.
             Denied::Malformed(description) => {
                 let challenge = challenge.clone().error("invalid_request", description);
-                Self::http(StatusCode::BAD_REQUEST, "invalid_request", description).challenged(&challenge)
+                Self::http(Cause::TokenMisplaced, StatusCode::BAD_REQUEST, "invalid_request", description)
+                    .challenged(&challenge)
             }
-            Denied::InvalidToken { why, .. } => {
+            Denied::InvalidToken { cause, why, .. } => {
                 let challenge = challenge.clone().error("invalid_token", why);
-                Self::http(StatusCode::UNAUTHORIZED, "invalid_token", why).challenged(&challenge)
+                Self::http(*cause, StatusCode::UNAUTHORIZED, "invalid_token", why).challenged(&challenge)
             }
             // Our trouble, not the token's: a 401 here would make clients throw good tokens away.
             Denied::Unsure => Self::http(
+                Cause::RevocationUnknown,
                 StatusCode::SERVICE_UNAVAILABLE,
                 "temporarily_unavailable",
                 "The server can't tell at the moment whether the token has been revoked. Try again in a few seconds.",
@@ -123,7 +133,8 @@ impl Refused {
         let description = format!("This call also needs the scope {}.", insufficient.missing);
         let challenge =
             Challenge::new(metadata).scope(&insufficient.sufficient).error("insufficient_scope", &description);
-        Self::http(StatusCode::FORBIDDEN, "insufficient_scope", &description).challenged(&challenge)
+        Self::http(Cause::ScopeInsufficient, StatusCode::FORBIDDEN, "insufficient_scope", &description)
+            .challenged(&challenge)
     }
 
     fn challenged(self, challenge: &Challenge) -> Self {
@@ -154,7 +165,12 @@ impl Refused {
         self.0.status.is_server_error()
     }
 
-    /// Why, in the words that the client gets.
+    /// Why.
+    pub(crate) fn cause(&self) -> Cause {
+        self.0.cause
+    }
+
+    /// The same in the words that the client gets.
     pub(crate) fn reason(&self) -> String {
         let text = |at: &str| self.0.body.pointer(at).and_then(Value::as_str);
         match (text("/error"), text("/error_description"), text("/error/message")) {
@@ -166,7 +182,7 @@ impl Refused {
 
     /// The response to send.
     pub(crate) fn into_response(self) -> Response {
-        let Refusal { status, body, headers } = *self.0;
+        let Refusal { status, body, headers, .. } = *self.0;
         let mut response = json_response(status, &body);
         response.headers_mut().extend(headers);
         response

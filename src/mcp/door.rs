@@ -8,6 +8,7 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
+use oauth::cause::Cause;
 use oauth::web_origin::{Host, WebOrigin, is_loopback};
 
 use super::answer::Refused;
@@ -43,6 +44,7 @@ impl Door {
     fn check_host(&self, parts: &Parts) -> Result<(), Refused> {
         let unreadable = || {
             Refused::http(
+                Cause::HostNotAllowed,
                 StatusCode::BAD_REQUEST,
                 "invalid_host",
                 "The request has no readable Host header, or several.",
@@ -65,6 +67,7 @@ impl Door {
             "refused: unknown Host; see public_url and mcp.allowed_hosts"
         );
         Err(Refused::http(
+            Cause::HostNotAllowed,
             StatusCode::FORBIDDEN,
             "host_not_allowed",
             &format!(
@@ -90,6 +93,7 @@ impl Door {
         }
         tracing::warn!(origin = %text, "refused: unknown Origin; see mcp.allowed_origins");
         Err(Refused::http(
+            Cause::OriginNotAllowed,
             StatusCode::FORBIDDEN,
             "origin_not_allowed",
             &format!(

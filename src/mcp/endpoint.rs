@@ -8,6 +8,7 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use oauth::cause::Cause;
 use oauth::challenge::Challenge;
 use oauth::id::{ClientId, GrantId};
 use oauth::issuer::Issuer;
@@ -164,7 +165,7 @@ impl Inner {
             }
             visit.stage = stage;
             let outcome = if refused.is_ours() { Outcome::Failed } else { Outcome::Refused };
-            visit.ends(outcome, &refused.reason(), None);
+            visit.ends(outcome, refused.cause(), &refused.reason(), None);
             refused.of_attempt(visit.attempt()).into_response()
         })
     }
@@ -258,9 +259,14 @@ fn header<'a>(parts: &'a Parts, name: &str) -> &'a str {
 async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
     collect(body, limit).await.map_err(|unread| match unread {
         Unread::TooLarge => Refused::too_large(limit),
-        Unread::BrokenOff => Refused::http(StatusCode::BAD_REQUEST, "invalid_request", "The request body broke off."),
-        Unread::TooSlow => {
-            Refused::http(StatusCode::REQUEST_TIMEOUT, "invalid_request", "The request body did not arrive in time.")
+        Unread::BrokenOff => {
+            Refused::http(Cause::Malformed, StatusCode::BAD_REQUEST, "invalid_request", "The request body broke off.")
         }
+        Unread::TooSlow => Refused::http(
+            Cause::Malformed,
+            StatusCode::REQUEST_TIMEOUT,
+            "invalid_request",
+            "The request body did not arrive in time.",
+        ),
     })
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use oauth::cause::Cause;
 use oauth::id::{ClientId, GrantId};
 use oauth::issuer::Issuer;
 use oauth::resource::Resource;
@@ -55,6 +56,8 @@ impl Caller {
 pub(crate) enum Denied {
     /// No token came, or not where it belongs.
     NoToken {
+        /// For the record.
+        cause: Cause,
         /// A word for programs.
         reason: &'static str,
         /// A sentence for people.
@@ -64,6 +67,8 @@ pub(crate) enum Denied {
     Malformed(&'static str),
     /// A token came, and it is not good.
     InvalidToken {
+        /// For the record.
+        cause: Cause,
         /// Why, as a sentence.
         why: String,
         /// The client and the grant that it was signed for, where it is one of ours.
@@ -120,7 +125,7 @@ impl Guard {
         if self.revocations.is_revoked(&caller.grant) {
             self.known.remove(&digest);
             let why = "The connection that this token belongs to has been revoked.".to_owned();
-            return Err(Denied::InvalidToken { why, of: Some(caller.origin()) });
+            return Err(Denied::InvalidToken { cause: Cause::TokenRevoked, why, of: Some(caller.origin()) });
         }
         if self.revocations.is_stale(now) {
             return Err(Denied::Unsure);
@@ -145,7 +150,7 @@ impl Guard {
         let key_set = self.keys.jwks();
         let refuse = |refusal: &TokenRefusal, of| {
             tracing::debug!(reason = %refusal, "refused a token");
-            Denied::InvalidToken { why: in_words(refusal), of }
+            Denied::InvalidToken { cause: cause_of(refusal), why: in_words(refusal), of }
         };
         let claims = jwt::verify_signed(token, &self.keys, &self.issuer, &self.resource)
             .map_err(|refusal| refuse(&refusal, None))?;
@@ -175,6 +180,7 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str,
     let value = match (values.next(), in_query) {
         (None, false) => {
             return Err(Denied::NoToken {
+                cause: Cause::TokenMissing,
                 reason: "no_authorization_header",
                 description: "This server needs an access token in the Authorization header, and none arrived. If your \
                               client sent one, a proxy in between has dropped it.",
@@ -183,6 +189,7 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str,
         // MCP authorization, access token usage: tokens in URLs end up in logs and histories.
         (None, true) => {
             return Err(Denied::NoToken {
+                cause: Cause::TokenMisplaced,
                 reason: "token_in_query",
                 description: "An access token in the URL is not accepted; send it in the Authorization header.",
             });
@@ -202,6 +209,7 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str,
     // RFC 9110 §11.1: schemes are case-insensitive.
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(Denied::NoToken {
+            cause: Cause::TokenMisplaced,
             reason: "not_a_bearer_token",
             description: "The Authorization header must have the scheme Bearer.",
         });
@@ -209,15 +217,26 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str,
     let token = token.trim();
     if token.is_empty() {
         return Err(Denied::NoToken {
+            cause: Cause::TokenMisplaced,
             reason: "empty_bearer_token",
             description: "The Authorization header says Bearer, and no token follows.",
         });
     }
     if token.len() > MAX_TOKEN_BYTES {
         let why = format!("The token is longer than {MAX_TOKEN_BYTES} bytes: it is not ours.");
-        return Err(Denied::InvalidToken { why, of: None });
+        return Err(Denied::InvalidToken { cause: Cause::TokenInvalid, why, of: None });
     }
     Ok(token)
+}
+
+fn cause_of(refusal: &TokenRefusal) -> Cause {
+    match refusal {
+        TokenRefusal::Malformed | TokenRefusal::UnknownKey | TokenRefusal::BadSignature | TokenRefusal::NotYetValid => {
+            Cause::TokenInvalid
+        }
+        TokenRefusal::WrongIssuer { .. } | TokenRefusal::WrongAudience { .. } => Cause::TokenElsewhere,
+        TokenRefusal::Expired => Cause::TokenExpired,
+    }
 }
 
 /// A refusal as a sentence for the caller. Only who holds something that this server signed gets to read more

@@ -2,6 +2,7 @@
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
+use oauth::cause::Cause;
 
 use super::answer::Refused;
 
@@ -45,6 +46,7 @@ impl Media {
             Ok(Self::EventStream)
         } else if any {
             Err(Refused::http(
+                Cause::MediaTypeUnfit,
                 StatusCode::NOT_ACCEPTABLE,
                 "not_acceptable",
                 "This MCP endpoint answers in application/json or text/event-stream; Accept allows neither.",
@@ -66,6 +68,7 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
         return Ok(());
     }
     Err(Refused::http(
+        Cause::MediaTypeUnfit,
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
         "A message to this MCP endpoint has the Content-Type application/json.",

@@ -1,52 +1,16 @@
 //! An attempt to connect: the steps that are recorded of it.
 
+use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use oauth::id::{ClientId, GrantId};
 use oauth::time::Timestamp;
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name {
-            $($(#[$about])* $variant,)+
-        }
-
-        impl $name {
-            /// The word in rows and in JSON.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)+
-                }
-            }
-
-            /// The value that this word stands for.
-            #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                match word {
-                    $($word => Some(Self::$variant),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-/// What is said of a step that can end well in several ways: the page was shown.
-pub const ASKED: &str = "asked";
-/// The short page was shown: this was allowed before.
-pub const ASKED_TO_CONTINUE: &str = "asked to continue";
-/// The person allowed it.
-pub const ALLOWED: &str = "allowed";
-/// What is said of a refresh that came again in time.
-pub const REPEATED: &str = "repeated: the same successor was sent again";
 /// What is noted of a refresh token that comes again, if it was first used from another network.
 pub const FIRST_USE: &str = "first_use";
 /// The value of that note.
 pub const ELSEWHERE: &str = "from another network";
 
-words! {
+oauth::words! {
     /// The steps of connecting, in the order in which a client takes them.
     Stage {
         /// A request without a good token was told where to get one.
@@ -84,7 +48,7 @@ words! {
     }
 }
 
-words! {
+oauth::words! {
     /// How a step ended.
     Outcome {
         /// It did what it is for.
@@ -109,7 +73,9 @@ pub struct Event {
     pub stage: Stage,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why, in words that the client saw too.
+    /// Why; none where there is nothing to say, and of steps that a release before causes recorded.
+    pub cause: Option<Cause>,
+    /// The same in words that the client saw too.
     pub reason: String,
     /// What was received, without secrets: names and values.
     pub detail: Vec<(String, String)>,

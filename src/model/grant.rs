@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use oauth::error::{ErrorCode, Refusal};
+use oauth::cause::Cause;
+use oauth::error::Refusal;
 use oauth::id::{ClientId, GrantId, UserId};
 use oauth::pkce::CodeChallenge;
 use oauth::resource::Resource;
@@ -30,6 +31,9 @@ pub struct Grant {
     /// When it ends, however often it is refreshed.
     pub expires_at: Timestamp,
 }
+
+/// One text for a code that isn't there, has expired or is another client's: who guesses learns nothing.
+const NO_CODE: &str = "the code is unknown, expired or was issued to another client";
 
 /// Guesses at a code's verifier or client before it is dead (T-13).
 pub const MAX_CODE_ATTEMPTS: i64 = 5;
@@ -59,12 +63,15 @@ impl Code {
     /// `invalid_grant` for another client, redirect URI or verifier; `invalid_target` for another resource.
     pub fn accepts(&self, request: &CodeRequest, client_id: &ClientId) -> Result<(), Refusal> {
         if self.grant.client_id != *client_id {
-            return Err(Refusal::invalid_grant("the code is unknown, expired or was issued to another client")
+            return Err(Refusal::invalid_grant(Cause::CodeOfAnotherClient, NO_CODE)
                 .with_detail(format!("code of client {} presented by {client_id}", self.grant.client_id)));
         }
         // OAuth 2.1 §10.2: absence is lawful, difference is not.
         if request.redirect_uri.as_deref().is_some_and(|uri| uri != self.redirect_uri) {
-            return Err(Refusal::invalid_grant("redirect_uri differs from the one of the authorization request"));
+            return Err(Refusal::invalid_grant(
+                Cause::RedirectUriDiffers,
+                "redirect_uri differs from the one of the authorization request",
+            ));
         }
         check_resource(&self.grant.resource, &request.resources)?;
         check_verifier(self.code_challenge.as_ref(), request.code_verifier.as_deref())
@@ -88,9 +95,12 @@ pub fn check_served(granted: &Resource, served: &Resource) -> Result<(), Refusal
     if granted == served {
         return Ok(());
     }
-    Err(Refusal::invalid_grant(format!(
-        "this was approved for {granted}, which is not served any more; this server protects {served} now: connect again"
-    )))
+    Err(Refusal::invalid_grant(
+        Cause::ResourceNotServed,
+        format!(
+            "this was approved for {granted}, which is not served any more; this server protects {served} now: connect again"
+        ),
+    ))
 }
 
 /// A refresh token with the grant that it belongs to, and the client of both.
@@ -200,12 +210,11 @@ impl Redemption {
     #[must_use]
     pub fn refusal(self) -> Refusal {
         match self {
-            Self::Replayed => {
-                Refusal::invalid_grant("the code was used before; for safety the connection was ended: connect again")
-            }
-            Self::Redeemed | Self::Unknown => {
-                Refusal::invalid_grant("the code is unknown, expired or was issued to another client")
-            }
+            Self::Replayed => Refusal::invalid_grant(
+                Cause::CodeReplayed,
+                "the code was used before; for safety the connection was ended: connect again",
+            ),
+            Self::Redeemed | Self::Unknown => Refusal::invalid_grant(Cause::CodeUnknown, NO_CODE),
         }
     }
 }
@@ -216,17 +225,19 @@ impl Rotation {
     #[must_use]
     pub fn refusal(self) -> Refusal {
         match self {
-            Self::Replayed(_) => Refusal::new(
-                ErrorCode::InvalidGrant,
+            Self::Replayed(_) => Refusal::invalid_grant(
+                Cause::RefreshReplayed,
                 "the refresh token was used before; for safety the connection was ended: connect again",
             ),
             Self::Overtaken(_) => Refusal::invalid_grant(
+                Cause::RefreshOvertaken,
                 "the refresh token was replaced a moment ago, and the new one is in use already: go on with the new \
                  one, or connect again",
             ),
-            Self::Rotated | Self::Repeated(_) | Self::CaughtUp | Self::Unknown => {
-                Refusal::invalid_grant("the refresh token is unknown, expired or revoked: connect again")
-            }
+            Self::Rotated | Self::Repeated(_) | Self::CaughtUp | Self::Unknown => Refusal::invalid_grant(
+                Cause::RefreshUnknown,
+                "the refresh token is unknown, expired or revoked: connect again",
+            ),
         }
     }
 }

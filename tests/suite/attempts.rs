@@ -1,9 +1,11 @@
 //! The record of attempts to connect: every step once, under one id, without secrets; never at a request's cost.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use known_clients::profile::Profiles;
 use oauth::attempt_id::AttemptId;
+use oauth::cause::Cause;
 use oauth::id::{ClientId, GrantId};
 use oauth::time::Timestamp;
 use portcullis::attempts::explain;
@@ -12,7 +14,7 @@ use portcullis::model::attempt::{Event, Outcome, Recorded, Stage};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, NOW, raw};
+use crate::bed::{Bed, NOW, connect, raw};
 use crate::browser::Browser;
 use crate::connector::{Answer, CALLBACK, Connector, FORM, VERIFIER, answer, challenge, form, post_form, register};
 use crate::durability::Outage;
@@ -233,6 +235,90 @@ on_both_databases! {
         assert_eq!(named_on(&elsewhere.body), id);
     }
 
+    /// An upgrade: what the release before recorded in sentences alone is judged as it was.
+    async fn an_upgrade_finds_the_causes_of_old_sentences(database) {
+        let server = TestServer::start(database).await;
+        let client = Connector::public(&server).await;
+        let tokens = client.connect().await;
+        assert!(client.is_let_in(&tokens.access).await);
+        look_around(&server).await;
+        drop(client.redeem("pcc_nothing").await);
+        let mut browser = Browser::new(&server);
+        let callback = client.authorize(&mut browser, &[]).await;
+        let code = callback.one("code");
+        let wrong = |name: &'static str, text: &'static str| {
+            let exchange = [
+                ("grant_type", "authorization_code"),
+                ("code", &code),
+                ("redirect_uri", if name == "redirect_uri" { text } else { &client.redirect_uri }),
+                ("code_verifier", if name == "code_verifier" { text } else { VERIFIER }),
+                ("resource", if name == "resource" { text } else { &client.resource }),
+                ("client_id", if name == "client_id" { text } else { &client.client_id }),
+            ]
+            .map(|(name, value)| (name, value.to_owned()));
+            let client = &client;
+            async move {
+                let exchange: Vec<(&str, &str)> = exchange.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                assert!(client.token(&exchange).await.status.is_client_error());
+            }
+        };
+        wrong("code_verifier", "another-verifier-that-is-long-enough-to-be-one").await;
+        wrong("redirect_uri", "https://other.example/cb").await;
+        wrong("resource", "https://other.example/mcp").await;
+        wrong("client_id", "pc_unknown").await;
+        client.redeem(&code).await.tokens();
+        client.redeem(&code).await.refused(400, "invalid_grant");
+        drop(browser.open(&client.authorize_url(&[("code_challenge_method", "plain")])).await.callback());
+        drop(browser.open(&client.authorize_url(&[("client_id", "pc_unknown")])).await.page());
+        drop(browser.open(&client.authorize_url(&[("redirect_uri", "https://other.example/cb")])).await.page());
+        let asked = browser.open(&client.authorize_url(&[])).await.page();
+        drop(browser.submit(&asked, &[("decision", "deny")]).await.callback());
+        drop(answer(http().get(server.mcp()).header("authorization", format!("Bearer {}", tokens.access))).await);
+        let next = client.refresh(tokens.refresh()).await.tokens();
+        client.refresh(tokens.refresh()).await.tokens();
+        client.refresh(next.refresh()).await.tokens();
+        server.advance(100).await;
+        client.refresh(tokens.refresh()).await.refused(400, "invalid_grant");
+        assert!(!client.is_let_in(&tokens.access).await);
+        let id = of_token(&tokens.claims());
+        story_when(&server, &id, |story| has(story, Stage::Call, Outcome::Refused)).await;
+
+        let database = server.stop().await;
+        let url = &database.url;
+        let causes = "select id, coalesce(cause, '') from attempt_event order by id";
+        let before = raw(url, &[causes]).await.unwrap();
+        let old = ["alter table attempt_event drop column cause", "delete from _sqlx_migrations where version = 9"];
+        raw(url, &old).await.unwrap();
+        connect(url).await.migrate().await.unwrap();
+        let after = raw(url, &[causes]).await.unwrap();
+        assert_eq!(before.len(), after.len());
+        let mut found = BTreeSet::new();
+        for (before, after) in before.iter().zip(&after) {
+            assert!(after[1].is_empty() || after == before, "{before:?} became {after:?}");
+            found.insert(after[1].clone());
+        }
+        for cause in [
+            Cause::Asked,
+            Cause::Allowed,
+            Cause::Repeated,
+            Cause::Denied,
+            Cause::TokenMissing,
+            Cause::TokenRevoked,
+            Cause::WrongMethod,
+            Cause::CodeUnknown,
+            Cause::CodeReplayed,
+            Cause::RefreshReplayed,
+            Cause::VerifierUnfit,
+            Cause::RedirectUriDiffers,
+            Cause::RedirectUriUnregistered,
+            Cause::ResourceUnknown,
+            Cause::ClientUnknown,
+            Cause::ChallengeUnfit,
+        ] {
+            assert!(found.contains(cause.as_str()), "{cause:?} is not among {found:?}");
+        }
+    }
+
     /// E2: what a web page asked before it called is part of the story.
     async fn preflights_are_steps(database) {
         let server = TestServer::start(database).await;
@@ -387,6 +473,7 @@ on_both_databases! {
                 at: Timestamp(NOW + at),
                 stage: Stage::Other,
                 outcome: Outcome::Refused,
+                cause: None,
                 reason,
                 detail: Vec::new(),
                 agent: String::new(),
@@ -498,5 +585,5 @@ async fn a_story_reads_like_this() {
     let json = serde_json::to_value(&story).unwrap();
     assert_eq!(json["attempt"], id);
     assert_eq!(json["findings"][0]["rule"], "no_call_since_token");
-    assert_eq!(json["steps"][0]["step"], "challenge");
+    assert_eq!((&json["steps"][0]["step"], &json["steps"][0]["cause"]), (&json!("challenge"), &json!("token_missing")));
 }

@@ -235,7 +235,8 @@ fn an_interrupted_backup_leaves_nothing_that_looks_like_one() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let url = format!("sqlite://{}", database.display());
     let fill = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 200000)
-                insert into attempt_event select 'row' || i, 'a', 0, 's', 'o', 'r', hex(randomblob(100)), 'x', 'n', null, null, 1, 1, 1 from n";
+                insert into attempt_event (id, attempt, early, stage, outcome, reason, detail, agent, network, first_at, last_at, times)
+                select 'row' || i, 'a', 0, 's', 'o', 'r', hex(randomblob(100)), 'x', 'n', 1, 1, 1 from n";
     runtime.block_on(raw(&url, &[fill])).unwrap();
     let drafts = || names(&place.0).into_iter().filter(|name| name.contains(".part")).collect::<Vec<_>>();
     for signal in ["TERM", "INT", "KILL"] {

@@ -46,8 +46,8 @@ fn statements() -> Vec<String> {
         let source = std::fs::read_to_string(path).unwrap();
         let code: Vec<_> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let code = code.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
-        // The columns of a client stand in a macro of their own.
-        let code = code.replace("\", client_columns!(), \"", "c.id");
+        // The columns of a client, and of a recorded step, stand in macros of their own.
+        let code = code.replace("\", client_columns!(), \"", "c.id").replace("\", attempt_columns!(), \"", "id");
         let texts = code.split('"').skip(1).step_by(2).map(str::trim);
         let verbs = ["select ", "insert ", "update ", "delete "];
         found.extend(texts.filter(|text| verbs.iter().any(|verb| text.starts_with(verb))).map(str::to_owned));

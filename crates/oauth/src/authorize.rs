@@ -1,6 +1,7 @@
 //! The authorization request (OAuth 2.1 §4.1.1) after client and redirect URI were found good: from here on
 //! every refusal may be told to the client by redirect.
 
+use super::cause::Cause;
 use super::error::{ErrorCode, Refusal};
 use super::params::Params;
 use super::pkce::CodeChallenge;
@@ -100,6 +101,7 @@ impl AuthorizationRequest {
             Some(_) => {
                 return Err(Refusal::new(
                     ErrorCode::UnsupportedResponseType,
+                    Cause::NotOffered,
                     "only response_type=code is offered (OAuth 2.1)",
                 ));
             }
@@ -107,11 +109,12 @@ impl AuthorizationRequest {
         if params.one("request")?.is_some() || params.one("request_uri")?.is_some() {
             return Err(Refusal::new(
                 ErrorCode::RequestNotSupported,
+                Cause::NotOffered,
                 "request objects are not read; send plain parameters",
             ));
         }
         if params.one("response_mode")?.is_some_and(|mode| mode != "query") {
-            return Err(Refusal::invalid_request("only response_mode=query is offered"));
+            return Err(Refusal::invalid_request("only response_mode=query is offered").because(Cause::NotOffered));
         }
         let code_challenge = CodeChallenge::parse(params.one("code_challenge")?, params.one("code_challenge_method")?)?;
         if code_challenge.is_none() && !rules.pkce_exempt {
@@ -143,6 +146,7 @@ fn grantable(asked: Option<&str>, offered: &Scope) -> Result<(Option<Scope>, boo
         let offered = offered.collect::<Vec<_>>().join(" ");
         return Err(Refusal::new(
             ErrorCode::InvalidScope,
+            Cause::ScopeUnfit,
             format!("none of the requested scopes exists here; this server has: {offered}"),
         ));
     }

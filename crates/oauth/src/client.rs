@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::cause::Cause;
 use super::error::{ErrorCode, Refusal};
 use super::https_url::{HttpsUrl, MAX_URL};
 use super::jwks::JwkSet;
@@ -286,7 +287,7 @@ fn keys(members: &Map<String, Value>, rules: &RegistrationRules) -> Result<Clien
 }
 
 fn redirect_uris(members: &Map<String, Value>, rules: &RegistrationRules) -> Result<Vec<RedirectUri>, Refusal> {
-    let refuse = |text: String| Refusal::new(ErrorCode::InvalidRedirectUri, text);
+    let refuse = |text: String| Refusal::new(ErrorCode::InvalidRedirectUri, Cause::RedirectUriUnfit, text);
     let asked = texts(members, "redirect_uris")?.unwrap_or_default();
     if asked.len() > MAX_REDIRECT_URIS {
         return Err(refuse(format!("{} redirect_uris are too many; send {MAX_REDIRECT_URIS} at most", asked.len())));
@@ -326,7 +327,7 @@ fn is_web_url(text: &str) -> bool {
 }
 
 fn metadata(text: impl Into<String>) -> Refusal {
-    Refusal::new(ErrorCode::InvalidClientMetadata, text)
+    Refusal::new(ErrorCode::InvalidClientMetadata, Cause::MetadataUnfit, text)
 }
 
 fn text(members: &Map<String, Value>, name: &str, most: usize) -> Result<Option<String>, Refusal> {

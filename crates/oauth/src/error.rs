@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::cause::Cause;
+
 /// The registered error codes that this server sends. Each says in which RFC it is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
@@ -84,6 +86,8 @@ impl fmt::Display for ErrorCode {
 pub struct Refusal {
     /// The public code.
     pub code: ErrorCode,
+    /// What the record of attempts decides by. Finer than the code, and not told to the client.
+    pub cause: Cause,
     /// The public sentence, in the characters that RFC 6749 §5.2 allows.
     pub description: String,
     /// What only the log may know.
@@ -93,7 +97,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with its public sentence. Characters that RFC 6749 §5.2 forbids are replaced.
     #[must_use]
-    pub fn new(code: ErrorCode, description: impl Into<String>) -> Self {
+    pub fn new(code: ErrorCode, cause: Cause, description: impl Into<String>) -> Self {
         let description = description
             .into()
             .chars()
@@ -103,7 +107,7 @@ impl Refusal {
                 _ => '?',
             })
             .collect();
-        Self { code, description, detail: None }
+        Self { code, cause, description, detail: None }
     }
 
     /// Adds what only the log may know.
@@ -113,22 +117,29 @@ impl Refusal {
         self
     }
 
+    /// Names a finer cause.
+    #[must_use]
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.cause = cause;
+        self
+    }
+
     /// The most frequent one.
     #[must_use]
     pub fn invalid_request(description: impl Into<String>) -> Self {
-        Self::new(ErrorCode::InvalidRequest, description)
+        Self::new(ErrorCode::InvalidRequest, Cause::Malformed, description)
     }
 
     /// Client authentication failed or the client is unknown.
     #[must_use]
     pub fn invalid_client(description: impl Into<String>) -> Self {
-        Self::new(ErrorCode::InvalidClient, description)
+        Self::new(ErrorCode::InvalidClient, Cause::ClientAuthentication, description)
     }
 
     /// The code or token is no good.
     #[must_use]
-    pub fn invalid_grant(description: impl Into<String>) -> Self {
-        Self::new(ErrorCode::InvalidGrant, description)
+    pub fn invalid_grant(cause: Cause, description: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidGrant, cause, description)
     }
 }
 

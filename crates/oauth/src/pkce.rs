@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::cause::Cause;
 use super::error::Refusal;
 
 /// An S256 code challenge: 43 characters of base64url.
@@ -13,6 +14,10 @@ pub struct CodeChallenge(String);
 
 /// The advice that most people who meet a refusal here need: their client's PKCE switch.
 const ADVICE: &str = "turn PKCE on in your client and choose SHA-256 (S256)";
+
+fn unfit(text: impl Into<String>) -> Refusal {
+    Refusal::invalid_request(text).because(Cause::ChallengeUnfit)
+}
 
 impl CodeChallenge {
     /// Reads `code_challenge` and `code_challenge_method`.
@@ -25,23 +30,19 @@ impl CodeChallenge {
     pub fn parse(challenge: Option<&str>, method: Option<&str>) -> Result<Option<Self>, Refusal> {
         match (challenge, method) {
             (None, None) => Ok(None),
-            (None, Some(_)) => Err(Refusal::invalid_request(format!("code_challenge is missing: {ADVICE}"))),
+            (None, Some(_)) => Err(Self::missing()),
             (Some(challenge), Some("S256")) => Self::from_text(challenge).map(Some).ok_or_else(|| {
-                Refusal::invalid_request(
-                    "code_challenge must be 43 characters of base64url without padding (RFC 7636 4.2)",
-                )
+                unfit("code_challenge must be 43 characters of base64url without padding (RFC 7636 4.2)")
             }),
-            (Some(_), None) => Err(Refusal::invalid_request(format!("code_challenge_method is missing: {ADVICE}"))),
-            (Some(_), Some(_)) => {
-                Err(Refusal::invalid_request(format!("code_challenge_method must be S256: {ADVICE}")))
-            }
+            (Some(_), None) => Err(unfit(format!("code_challenge_method is missing: {ADVICE}"))),
+            (Some(_), Some(_)) => Err(unfit(format!("code_challenge_method must be S256: {ADVICE}"))),
         }
     }
 
     /// The refusal for a client that sent no challenge and must.
     #[must_use]
     pub fn missing() -> Refusal {
-        Refusal::invalid_request(format!("code_challenge is missing: {ADVICE}"))
+        unfit(format!("code_challenge is missing: {ADVICE}"))
     }
 
     /// Reads a stored challenge.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::cause::Cause;
 use super::error::{ErrorCode, Refusal};
 
 /// The canonical identifier of a protected resource: what `resource` in its metadata says and what `aud`
@@ -36,6 +37,7 @@ impl Resource {
             None => Ok(self.clone()),
             Some(other) => Err(Refusal::new(
                 ErrorCode::InvalidTarget,
+                Cause::ResourceUnknown,
                 format!("this server protects {} only; leave resource out or send exactly that", self.0),
             )
             .with_detail(format!("received resource {:?}", other.split(['?', '#']).next().unwrap_or_default()))),

@@ -1,5 +1,6 @@
 //! The token request (OAuth 2.1 §3.2.2, §4.1.3, §4.3), without the client's credentials.
 
+use super::cause::Cause;
 use super::error::{ErrorCode, Refusal};
 use super::params::Params;
 use super::scope::Scope;
@@ -60,7 +61,11 @@ impl TokenRequest {
             _ => {
                 let offered =
                     if refresh_offered { "authorization_code and refresh_token" } else { "authorization_code" };
-                Err(Refusal::new(ErrorCode::UnsupportedGrantType, format!("this server offers {offered}")))
+                Err(Refusal::new(
+                    ErrorCode::UnsupportedGrantType,
+                    Cause::GrantTypeUnsupported,
+                    format!("this server offers {offered}"),
+                ))
             }
         }
     }
@@ -75,14 +80,17 @@ pub fn check_verifier(challenge: Option<&CodeChallenge>, verifier: Option<&str>)
     match (challenge, verifier) {
         (None, None) => Ok(()),
         (Some(challenge), Some(verifier)) if challenge.accepts(verifier) => Ok(()),
-        (Some(_), Some(_)) => {
-            Err(Refusal::invalid_grant("code_verifier does not match the code_challenge of the authorization request"))
-        }
-        (Some(_), None) => {
-            Err(Refusal::invalid_grant("code_verifier is missing; the authorization request had a code_challenge"))
-        }
+        (Some(_), Some(_)) => Err(Refusal::invalid_grant(
+            Cause::VerifierUnfit,
+            "code_verifier does not match the code_challenge of the authorization request",
+        )),
+        (Some(_), None) => Err(Refusal::invalid_grant(
+            Cause::VerifierUnfit,
+            "code_verifier is missing; the authorization request had a code_challenge",
+        )),
         (None, Some(_)) => {
-            Err(Refusal::invalid_request("code_verifier was sent, but the authorization request had no code_challenge"))
+            Err(Refusal::invalid_request("code_verifier was sent, but the authorization request had no code_challenge")
+                .because(Cause::VerifierUnfit))
         }
     }
 }
@@ -99,7 +107,11 @@ pub fn narrow(asked: Option<&Scope>, granted: &Scope, offered: &Scope) -> Result
         let narrowed = known.intersection(granted);
         return Ok(if narrowed.without_offline_access().is_empty() { granted.clone() } else { narrowed });
     }
-    Err(Refusal::new(ErrorCode::InvalidScope, format!("a refresh can't add scopes; granted: {granted}")))
+    Err(Refusal::new(
+        ErrorCode::InvalidScope,
+        Cause::ScopeUnfit,
+        format!("a refresh can't add scopes; granted: {granted}"),
+    ))
 }
 
 #[cfg(test)]

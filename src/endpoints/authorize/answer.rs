@@ -38,7 +38,15 @@ pub(super) fn refuse(
             ),
             "If you set this client up yourself, mend its settings as said above and connect again.".to_owned(),
         ];
-        return Err(trouble("This client's request is not right", happened, received, None, to_do, String::new()));
+        return Err(trouble(
+            refusal.cause,
+            "This client's request is not right",
+            happened,
+            received,
+            None,
+            to_do,
+            String::new(),
+        ));
     }
     tell(app, visit, client, redirect_uri, (refusal.code, &refusal.description), state)
 }

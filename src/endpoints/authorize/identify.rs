@@ -4,6 +4,7 @@
 use super::document::unresolved;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use oauth::cause::Cause;
 use oauth::client::{AuthMethod, ClientMetadata};
 use oauth::document::ClientIdUrl;
 use oauth::error::Refusal;
@@ -34,7 +35,7 @@ pub(super) async fn identify(
     let Some(client_id) = client_id else {
         let happened = "Your client did not say who it is: client_id is missing.".to_owned();
         let to_do = vec!["Start from your client instead of opening this address by hand.".to_owned()];
-        return Err(trouble("Who is asking?", happened, None, None, to_do, String::new()));
+        return Err(trouble(Cause::Malformed, "Who is asking?", happened, None, None, to_do, String::new()));
     };
     let id = ClientId::new(client_id);
     let resolved = app.clients.resolve(&app.store, &id, now).await?;
@@ -89,7 +90,7 @@ fn redirect_uri(app: &App, client: &Client, requested: Option<&str>) -> Result<R
         to_do.extend(app.profiles.guess(&client.id, &client.metadata).map(|profile| profile.forget.clone()));
         let received: String = requested.chars().take(500).collect();
         let detail = format!("client {}", client.id);
-        trouble("The callback address does not match", happened, Some(received), Some(expected), to_do, detail)
+        trouble(Cause::RedirectUriUnregistered, "The callback address does not match", happened, Some(received), Some(expected), to_do, detail)
     })
 }
 
@@ -124,7 +125,7 @@ async fn adopt(
     app.store.adopt_client(id, &metadata, now).await?;
     tracing::info!(client = %id, "a client with an id of ours that was not stored any more is taken in again");
     visit.is_of(id);
-    visit.done_with(Stage::Registration, "its registration was lost here and is taken in again");
+    visit.done_with(Stage::Registration, Cause::Readopted, "its registration was lost here and is taken in again");
     Ok(app.store.find_client(id).await?.filter(Client::is_active))
 }
 
@@ -147,7 +148,15 @@ fn unknown(app: &App, id: &ClientId, requested: Option<&str>) -> PageRejection {
         std::iter::once(first).chain(app.profiles.ways_to_forget().map(str::to_owned)).collect()
     };
     let received = Some(format!("client_id: {}", id.as_str().chars().take(200).collect::<String>()));
-    trouble("This client is not registered here", happened, received, None, to_do, "unknown client".to_owned())
+    trouble(
+        Cause::ClientUnknown,
+        "This client is not registered here",
+        happened,
+        received,
+        None,
+        to_do,
+        "unknown client".to_owned(),
+    )
 }
 
 /// An administrator, or the client itself, has put an end to it: it is not to come back by itself.
@@ -156,12 +165,12 @@ fn stopped(app: &App, client: &Client) -> PageRejection {
     if client.deleted_at.is_none() {
         let happened = format!("An administrator of {} has disabled this client.", app.config.name);
         let to_do = vec!["If you need it, ask them to enable it again.".to_owned()];
-        return trouble("This client is disabled", happened, None, None, to_do, detail);
+        return trouble(Cause::ClientDisabled, "This client is disabled", happened, None, None, to_do, detail);
     }
     let happened = "This client's registration was deleted here.".to_owned();
     let mut to_do = vec!["Make your client forget its registration and connect again.".to_owned()];
     to_do.extend(app.profiles.guess(&client.id, &client.metadata).map(|profile| profile.forget.clone()));
-    trouble("This client is not registered here", happened, None, None, to_do, detail)
+    trouble(Cause::ClientDeleted, "This client is not registered here", happened, None, None, to_do, detail)
 }
 
 /// Whether a request under way is still one that could begin now: its client may have been stopped meanwhile, or its
@@ -184,15 +193,18 @@ fn moved(app: &App, authorization: &Authorization) -> PageRejection {
         "If that is the address there already, just choose Connect again.".to_owned(),
     ];
     let (received, expected) = (authorization.request.resource.to_string(), app.resource.to_string());
-    trouble("This server has moved", happened, Some(received), Some(expected), to_do, String::new())
+    trouble(Cause::ServerMoved, "This server has moved", happened, Some(received), Some(expected), to_do, String::new())
 }
 
 /// A request that can't even be read, as a page.
 pub(super) fn unreadable(rejection: Rejection) -> PageRejection {
-    let (happened, detail) = match rejection {
+    let (cause, happened, detail) = match rejection {
         Rejection::Failed(failure) => return PageRejection::Failed(failure),
-        Rejection::TooLarge { limit } => (format!("The request is larger than {limit} bytes."), String::new()),
+        Rejection::TooLarge { limit } => {
+            (Cause::TooLarge, format!("The request is larger than {limit} bytes."), String::new())
+        }
         Rejection::Refused(refusal) => (
+            refusal.cause,
             format!("Your client sent a request that can't be read: {}.", refusal.description),
             refusal.detail.unwrap_or_default(),
         ),
@@ -201,13 +213,16 @@ pub(super) fn unreadable(rejection: Rejection) -> PageRejection {
         | Rejection::Forbidden(_)
         | Rejection::NotFound(_)
         | Rejection::WrongMethod(_)
-        | Rejection::TooMany { .. } => ("Your client sent a request that can't be read.".to_owned(), String::new()),
+        | Rejection::TooMany { .. } => {
+            (Cause::Malformed, "Your client sent a request that can't be read.".to_owned(), String::new())
+        }
     };
     let to_do = vec!["Tell the maker of your client; this is not something that you did.".to_owned()];
-    trouble("This request can't be read", happened, None, None, to_do, detail)
+    trouble(cause, "This request can't be read", happened, None, None, to_do, detail)
 }
 
 pub(super) fn trouble(
+    cause: Cause,
     title: &str,
     happened: String,
     received: Option<String>,
@@ -216,5 +231,5 @@ pub(super) fn trouble(
     detail: String,
 ) -> PageRejection {
     let status = StatusCode::BAD_REQUEST;
-    Trouble { status, title: title.to_owned(), happened, received, expected, to_do, detail }.into()
+    Trouble { cause, status, title: title.to_owned(), happened, received, expected, to_do, detail }.into()
 }

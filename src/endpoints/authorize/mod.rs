@@ -15,6 +15,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
 use oauth::authorize::{AuthorizationRequest, AuthorizationRules};
+use oauth::cause::Cause;
 use oauth::error::{ErrorCode, Refusal};
 use oauth::params::Params;
 use oauth::redirect_uri::Destination;
@@ -79,7 +80,7 @@ async fn begin(
         Ok(request) => request,
         Err(refusal) => {
             tracing::info!(client = %client.id, error = %refusal, detail = refusal.detail, "authorization request refused");
-            visit.refused(Stage::Authorize, &refusal.to_string(), refusal.detail.as_deref());
+            visit.refused(Stage::Authorize, refusal.cause, &refusal.to_string(), refusal.detail.as_deref());
             let trusted = client.first_used_at.is_some() || signed_in(app, &parts.headers, now).await?.is_some();
             return refuse(app, visit, &client, &redirect_uri, params.first("state"), &refusal, trusted);
         }
@@ -141,8 +142,8 @@ async fn dispatch(
     let visitor = signed_in(app, headers, now).await?;
     let next = app.next_step(&authorization, &client, visitor.as_ref()).await?;
     let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
-    let tell = |visit: &mut Visit, code: ErrorCode, text: &str| {
-        visit.refused(Stage::Authorize, &format!("{code}: {text}"), None);
+    let tell = |visit: &mut Visit, code: ErrorCode, cause: Cause, text: &str| {
+        visit.refused(Stage::Authorize, cause, &format!("{code}: {text}"), None);
         answer::tell(app, visit, &client, redirect_uri, (code, text), state)
     };
     match next {
@@ -151,24 +152,27 @@ async fn dispatch(
         Step::PassFirstParty(scope) => {
             let Some(own) = visitor else { return Err(Failure::Answer("a step without a session").into()) };
             app.approve(&authorization, &client, &own.session, scope, now).await?;
-            visit.done_with(Stage::Consent, "allowed without a question: a client of the server's own");
+            let remark = "allowed without a question: a client of the server's own";
+            visit.done_with(Stage::Consent, Cause::AllowedFirstParty, remark);
             hand_over(app, visit, &client, &authorization, now).await
         }
         Step::HandOver => hand_over(app, visit, &client, &authorization, now).await,
-        Step::TellDenied => tell(visit, ErrorCode::AccessDenied, "the person did not allow access"),
+        Step::TellDenied => tell(visit, ErrorCode::AccessDenied, Cause::Denied, "the person did not allow access"),
         Step::LoginRequired => {
             // Like any refusal: a browser without a session goes to no stranger's website (RFC 9700 §4.11.2).
             let text = "nobody is signed in, and prompt=none forbids asking";
-            let refusal = Refusal::new(ErrorCode::LoginRequired, text);
-            visit.refused(Stage::Authorize, &refusal.to_string(), None);
+            let refusal = Refusal::new(ErrorCode::LoginRequired, Cause::LoginRequired, text);
+            visit.refused(Stage::Authorize, refusal.cause, &refusal.to_string(), None);
             let trusted = client.first_used_at.is_some() || visitor.is_some();
             refuse(app, visit, &client, redirect_uri, state, &refusal, trusted)
         }
         Step::ConsentRequired => {
-            tell(visit, ErrorCode::ConsentRequired, "consent is needed, and prompt=none forbids asking")
+            let text = "consent is needed, and prompt=none forbids asking";
+            tell(visit, ErrorCode::ConsentRequired, Cause::InteractionRequired, text)
         }
         Step::InteractionRequired => {
-            tell(visit, ErrorCode::InteractionRequired, "the person has to continue, and prompt=none forbids asking")
+            let text = "the person has to continue, and prompt=none forbids asking";
+            tell(visit, ErrorCode::InteractionRequired, Cause::InteractionRequired, text)
         }
     }
 }
@@ -183,7 +187,7 @@ async fn hand_over(
 ) -> Result<Response, PageRejection> {
     let code = app.code_of(authorization);
     let stored = app.store.find_code(&code.hash()).await?;
-    let (title, happened) = match stored {
+    let (cause, title, happened) = match stored {
         Some(stored) if stored.redeemed_at.is_none() && stored.expires_at > now => {
             let state = authorization.request.state.as_deref();
             visit.is_about(&stored.grant.id);
@@ -192,13 +196,18 @@ async fn hand_over(
             return answer(app, visit, client, &authorization.redirect_uri, &[("code", code.expose())], state);
         }
         Some(stored) if stored.redeemed_at.is_some() => (
+            Cause::AlreadyDone,
             "This is done already",
             format!("{} has been let in; there is nothing left to do on this page.", client.display_name()),
         ),
-        _ => ("This took too long", format!("{} did not pick up its answer in time.", client.display_name())),
+        _ => (
+            Cause::CodeExpired,
+            "This took too long",
+            format!("{} did not pick up its answer in time.", client.display_name()),
+        ),
     };
     let to_do = vec![
         "Close this tab and go back to your client. If it is not connected, choose Connect there again.".to_owned(),
     ];
-    Err(trouble(title, happened, None, None, to_do, String::new()))
+    Err(trouble(cause, title, happened, None, None, to_do, String::new()))
 }

@@ -1,6 +1,7 @@
 //! `grant_type=authorization_code` (OAuth 2.1 §4.1.3).
 
 use axum::response::Response;
+use oauth::cause::Cause;
 use oauth::error::ErrorCode;
 use oauth::time::Timestamp;
 use oauth::token::CodeRequest;
@@ -69,6 +70,7 @@ pub(super) async fn redeem(
             tracing::warn!(client = %client.id, grant = %grant.id, "code replayed: the grant is revoked");
             Err(redemption.refusal().into())
         }
-        Redemption::Unknown => Err(redemption.refusal().into()),
+        // It was there a moment ago, so its time is over, or it was withdrawn.
+        Redemption::Unknown => Err(redemption.refusal().because(Cause::CodeExpired).into()),
     }
 }

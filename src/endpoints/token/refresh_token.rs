@@ -1,6 +1,7 @@
 //! `grant_type=refresh_token` (OAuth 2.1 §4.3): rotation with a grace window.
 
 use axum::response::Response;
+use oauth::cause::Cause;
 use oauth::error::{ErrorCode, Refusal};
 use oauth::time::Timestamp;
 use oauth::token::{RefreshRequest, narrow};
@@ -9,11 +10,14 @@ use super::respond;
 use crate::app::App;
 use crate::http::respond::Rejection;
 use crate::http::visit::Visit;
-use crate::model::attempt::{ELSEWHERE, FIRST_USE, REPEATED, Stage};
+use crate::model::attempt::{ELSEWHERE, FIRST_USE, Stage};
 use crate::model::client::Client;
 use crate::model::grant::{FirstUse, RefreshToken, Rotation, UNDER_WAY, check_resource, check_served};
 use crate::model::secret::Secret;
 use crate::store::Rotate;
+
+/// What is said of a refresh that came again in time.
+const REPEATED: &str = "repeated: the same successor was sent again";
 
 pub(super) async fn rotate(
     app: &App,
@@ -33,13 +37,13 @@ pub(super) async fn rotate(
     let lifetimes = app.lifetimes(client);
     if !lifetimes.refresh {
         let text = "this client gets no refresh tokens any more; connect again";
-        return Err(Refusal::new(ErrorCode::UnauthorizedClient, text).into());
+        return Err(Refusal::new(ErrorCode::UnauthorizedClient, Cause::RefreshNotAllowed, text).into());
     }
     // T-25: what an administrator has since taken from the client is not given again.
     let granted = client.ceiling(&stored.grant.scope);
     if granted.without_offline_access().is_empty() {
         let text = "the scopes of this connection are no longer allowed to this client; connect again";
-        return Err(Refusal::invalid_grant(text).into());
+        return Err(Refusal::invalid_grant(Cause::ScopeWithdrawn, text).into());
     }
     let scope = narrow(request.scope.as_ref(), &granted, &app.rules.scope)?;
     let access = app.mint.issue(&stored.grant, &scope, lifetimes.access, now)?;
@@ -76,12 +80,12 @@ pub(super) async fn rotate(
         }
         Rotation::Repeated(_) => {
             tracing::info!(client = %client.id, %grant, "refresh repeated inside the grace window: the same successor");
-            visit.done_with(Stage::Refresh, REPEATED);
+            visit.done_with(Stage::Refresh, Cause::Repeated, REPEATED);
             respond(&access, &scope, Some(&successor))
         }
         Rotation::CaughtUp => {
             tracing::info!(client = %client.id, %grant, "refresh overtaken: it gets what the quicker one got");
-            visit.done_with(Stage::Refresh, REPEATED);
+            visit.done_with(Stage::Refresh, Cause::Repeated, REPEATED);
             respond(&access, &scope, Some(&after_successor))
         }
         Rotation::Overtaken(_) => {
@@ -92,6 +96,7 @@ pub(super) async fn rotate(
             tracing::warn!(client = %client.id, %grant, "refresh token replayed: the grant is revoked");
             Err(rotation.refusal().into())
         }
-        Rotation::Unknown => Err(rotation.refusal().into()),
+        // It is there, so its time is over, or its grant has ended.
+        Rotation::Unknown => Err(rotation.refusal().because(Cause::RefreshExpired).into()),
     }
 }
