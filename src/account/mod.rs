@@ -78,16 +78,15 @@ pub(crate) async fn disconnect(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    // A path that is no text names no connection.
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    let outcome = disconnected(&app, &mut visit, &GrantId::new(id), request).await;
+    let id = id.ok().and_then(|Path(id)| GrantId::parse(id).ok());
+    let outcome = disconnected(&app, &mut visit, id.as_ref(), request).await;
     app.edge.page("account", &visit, outcome)
 }
 
 async fn disconnected(
     app: &App,
     visit: &mut Visit,
-    grant: &GrantId,
+    grant: Option<&GrantId>,
     request: Request,
 ) -> Result<Response, PageRejection> {
     let (parts, body) = request.into_parts();
@@ -97,6 +96,8 @@ async fn disconnected(
     };
     let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
     check_form(app, Some(&visitor.hash), PURPOSE, form.first("csrf").unwrap_or_default())?;
+    // A path that is no id names no connection.
+    let Some(grant) = grant else { return Ok(see_other(&app.config.paths.account)?) };
     let ended = app.store.disconnect(&visitor.session.user.id, grant, now).await?;
     tracing::info!(user = %visitor.session.user.id, %grant, ended, "disconnected");
     if ended {

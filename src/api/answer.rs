@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth::id::InvalidId;
 use oauth::json::Bounds;
 use oauth::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -100,6 +103,20 @@ impl IntoResponse for Denied {
         let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// The id in the path. What can be no id names nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: TryFrom<String, Error = InvalidId> + Send, S: Send + Sync> FromRequestParts<S> for Id<T> {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Denied> {
+        let read = Path::<String>::from_request_parts(parts, state).await;
+        let Path(text) = read.map_err(|why| Denied::invalid(why.body_text()))?;
+        T::try_from(text).map(Self).map_err(|why| Denied::not_found(format!("there is nothing with this id: {why}")))
     }
 }
 

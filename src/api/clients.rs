@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Denied, Outcome, created, nothing, object, ok, page, query, seen_revision, with_revision};
+use super::answer::{Denied, Id, Outcome, created, nothing, object, ok, page, query, seen_revision, with_revision};
 use super::guard::Caller;
 use super::view::{ClientAddition, ClientChange, ClientView, Endpoints, NewSecret, origin};
 use crate::app::App;
@@ -89,8 +89,8 @@ pub(super) async fn add(State(app): State<App>, request: Request) -> Outcome {
     params(("id" = String, Path, description = "Its client_id, percent-encoded")),
     responses((status = 200, description = "The client; its ETag is the revision for If-Match", body = ClientView),
         (status = 404, description = "There is none", body = super::answer::Error)))]
-pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Outcome {
-    let (view, revision) = view(&app, &ClientId::new(id), app.clock.now()).await?;
+pub(super) async fn show(State(app): State<App>, Id(id): Id<ClientId>) -> Outcome {
+    let (view, revision) = view(&app, &id, app.clock.now()).await?;
     Ok(with_revision(ok(&view)?, revision))
 }
 
@@ -106,12 +106,12 @@ pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Outc
     responses((status = 200, description = "The client; with a secret if it needs one now and had none", body = NewSecret),
         (status = 404, description = "There is none", body = super::answer::Error),
         (status = 412, description = "Somebody else changed it meanwhile", body = super::answer::Error)))]
-pub(super) async fn edit(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn edit(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
     let (parts, body) = request.into_parts();
     let seen = seen_revision(&parts.headers)?;
     let asked: ClientChange = object(&parts.headers, body, app.config.limits.body_bytes, false).await?;
-    let (id, rules) = (ClientId::new(id), Rules::of(&app.config));
+    let rules = Rules::of(&app.config);
     let logo = logo_url(&app, &id).await?;
     let edited = managed::edit(&app.store, &rules, &app.random, &id, &asked.draft(), seen).await?;
     caller.did("client changed", id.as_str());
@@ -126,9 +126,8 @@ pub(super) async fn edit(State(app): State<App>, Path(id): Path<String>, request
     params(("id" = String, Path, description = "Its client_id, percent-encoded")),
     responses((status = 204, description = "It is gone"),
         (status = 404, description = "There is none", body = super::answer::Error)))]
-pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn delete(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
-    let id = ClientId::new(id);
     if !app.store.delete_client(&id, app.clock.now()).await? {
         return Err(ManageError::Unknown(id).into());
     }
@@ -143,9 +142,9 @@ pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>, reque
     params(("id" = String, Path, description = "Its client_id, percent-encoded")),
     responses((status = 200, description = "The client", body = ClientView),
         (status = 404, description = "There is none", body = super::answer::Error)))]
-pub(super) async fn disable(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn disable(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
-    let (id, now) = (ClientId::new(id), app.clock.now());
+    let now = app.clock.now();
     if !app.store.disable_client(&id, now).await? {
         return Err(ManageError::Unknown(id).into());
     }
@@ -160,9 +159,9 @@ pub(super) async fn disable(State(app): State<App>, Path(id): Path<String>, requ
     params(("id" = String, Path, description = "Its client_id, percent-encoded")),
     responses((status = 200, description = "The client", body = ClientView),
         (status = 404, description = "There is none", body = super::answer::Error)))]
-pub(super) async fn enable(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn enable(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
-    let (id, now) = (ClientId::new(id), app.clock.now());
+    let now = app.clock.now();
     if app.store.enable_client(&id, now).await? {
         caller.did("client enabled", id.as_str());
     }
@@ -189,12 +188,12 @@ pub(super) struct Rotation {
         (status = 404, description = "There is none", body = super::answer::Error),
         (status = 409, description = "It has no secret, or is not managed", body = super::answer::Error),
         (status = 412, description = "Somebody else changed its secret meanwhile", body = super::answer::Error)))]
-pub(super) async fn rotate_secret(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn rotate_secret(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
     let (parts, body) = request.into_parts();
     let asked: Rotation = object(&parts.headers, body, app.config.limits.body_bytes, true).await?;
     let overlap = overlap(asked.overlap.as_deref())?;
-    let (id, now) = (ClientId::new(id), app.clock.now());
+    let now = app.clock.now();
     let logo = logo_url(&app, &id).await?;
     let rotated =
         managed::rotate_secret(&app.store, &app.random, &id, asked.client_secret.as_deref(), overlap, now).await?;
@@ -208,9 +207,8 @@ pub(super) async fn rotate_secret(State(app): State<App>, Path(id): Path<String>
     params(("id" = String, Path, description = "Its client_id, percent-encoded")),
     responses((status = 200, description = "The client, with one good secret", body = ClientView),
         (status = 404, description = "There is none", body = super::answer::Error)))]
-pub(super) async fn end_old_secret(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn end_old_secret(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
-    let id = ClientId::new(id);
     let (view, _) = {
         let ended = view(&app, &id, app.clock.now()).await?;
         if app.store.end_old_client_secret(&id).await? {

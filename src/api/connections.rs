@@ -2,13 +2,13 @@
 
 #![expect(unused_qualifications, reason = "the description of parameters is generated with whole paths")]
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use oauth::id::{ClientId, GrantId, UserId};
 use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Denied, Outcome, next, nothing, ok, page, query};
+use super::answer::{Denied, Id, Outcome, next, nothing, ok, page, query};
 use super::guard::Caller;
 use crate::app::App;
 use crate::store::{LiveGrant, Whose};
@@ -82,7 +82,9 @@ impl From<LiveGrant> for ConnectionView {
 pub(super) async fn list(State(app): State<App>, request: Request) -> Outcome {
     let asked: ConnectionsQuery = query(request.uri().query())?;
     let page = page(asked.after.as_deref(), asked.limit.as_deref())?;
-    let (user, client) = (asked.user.map(UserId::new), asked.client.map(ClientId::new));
+    let user = asked.user.map(UserId::parse).transpose().map_err(|why| Denied::invalid(format!("user: {why}")))?;
+    let client =
+        asked.client.map(ClientId::parse).transpose().map_err(|why| Denied::invalid(format!("client: {why}")))?;
     let whose = match (&user, &client) {
         (None, None) => Whose::All,
         (Some(user), None) => Whose::User(user),
@@ -101,9 +103,8 @@ pub(super) async fn list(State(app): State<App>, request: Request) -> Outcome {
     params(("id" = String, Path, description = "Its id")),
     responses((status = 204, description = "It has ended"),
         (status = 404, description = "There is no such live connection", body = super::answer::Error)))]
-pub(super) async fn end(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn end(State(app): State<App>, Id(id): Id<GrantId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
-    let id = GrantId::new(id);
     if !app.store.end_connection(&id, app.clock.now()).await? {
         return Err(Denied::not_found(format!("there is no live connection {id:?}")));
     }

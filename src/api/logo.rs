@@ -1,12 +1,12 @@
 //! `/api/v1/clients/{id}/logo`, and what a logo is: a small picture that can't run anything.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::IntoResponse as _;
 use imagesize::{ImageType, blob_size, image_type};
 use oauth::id::ClientId;
 
-use super::answer::{Denied, Outcome, bytes, media_type, nothing};
+use super::answer::{Denied, Id, Outcome, bytes, media_type, nothing};
 use super::guard::Caller;
 use crate::app::App;
 
@@ -41,8 +41,8 @@ pub(crate) fn judge(content: &[u8]) -> Result<&'static str, String> {
     params(("id" = String, Path, description = "The client_id, percent-encoded")),
     responses((status = 200, description = "The picture", content_type = "image/png", body = Vec<u8>),
         (status = 404, description = "It has none", body = super::answer::Error)))]
-pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Outcome {
-    let found = app.store.find_logo(&ClientId::new(id)).await?;
+pub(super) async fn show(State(app): State<App>, Id(id): Id<ClientId>) -> Outcome {
+    let found = app.store.find_logo(&id).await?;
     let (media_type, content) = found.ok_or_else(|| Denied::not_found("this client has no logo"))?;
     let headers = [
         (header::CONTENT_TYPE, media_type.as_str()),
@@ -62,7 +62,7 @@ pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Outc
     responses((status = 204, description = "It is set"),
         (status = 404, description = "There is no such managed client", body = super::answer::Error),
         (status = 413, description = "The picture is larger than 64 KiB", body = super::answer::Error)))]
-pub(super) async fn put(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn put(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
     let (parts, body) = request.into_parts();
     let content = bytes(body, MAX_BYTES).await?;
@@ -71,7 +71,6 @@ pub(super) async fn put(State(app): State<App>, Path(id): Path<String>, request:
     if said != kind {
         return Err(Denied::invalid(format!("Content-Type says {said:?}, but the picture is {kind}")));
     }
-    let id = ClientId::new(id);
     if !app.store.put_logo(&id, kind, &content, app.clock.now()).await? {
         return Err(Denied::not_found(format!("there is no managed client {id:?}; others have no logo")));
     }
@@ -84,9 +83,8 @@ pub(super) async fn put(State(app): State<App>, Path(id): Path<String>, request:
     params(("id" = String, Path, description = "The client_id, percent-encoded")),
     responses((status = 204, description = "It is gone"),
         (status = 404, description = "There was none", body = super::answer::Error)))]
-pub(super) async fn delete(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn delete(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
-    let id = ClientId::new(id);
     if !app.store.delete_logo(&id).await? {
         return Err(Denied::not_found("this client has no logo"));
     }

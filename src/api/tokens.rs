@@ -1,12 +1,12 @@
 //! `/api/v1/tokens`: the tokens of this API. None can make another that has or lasts more than itself.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use oauth::id::ApiTokenId;
 use oauth::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{Denied, Outcome, created, nothing, object, ok};
+use super::answer::{Denied, Id, Outcome, created, nothing, object, ok};
 use super::guard::Caller;
 use crate::app::App;
 use crate::config::duration;
@@ -145,10 +145,9 @@ pub(super) async fn add(State(app): State<App>, request: Request) -> Outcome {
     params(("id" = String, Path, description = "Its id, not its text")),
     responses((status = 204, description = "It has stopped"),
         (status = 404, description = "There is none", body = super::answer::Error)))]
-pub(super) async fn revoke(State(app): State<App>, Path(id): Path<String>, request: Request) -> Outcome {
+pub(super) async fn revoke(State(app): State<App>, Id(id): Id<ApiTokenId>, request: Request) -> Outcome {
     let caller = Caller::of(&request)?;
-    let id = ApiTokenId::new(id);
-    if id.as_str().contains('\0') || app.store.revoke_api_token(&id, app.clock.now()).await? == 0 {
+    if app.store.revoke_api_token(&id, app.clock.now()).await? == 0 {
         // What was sent may be a token's text: it is not repeated, neither in the answer nor in the log.
         return Err(Denied::not_found("there is no token with this id; GET /api/v1/tokens shows the ids"));
     }

@@ -97,8 +97,11 @@ pub(crate) async fn authorization(
     id: Option<&str>,
     now: Timestamp,
 ) -> Result<Authorization, PageRejection> {
-    let id = AuthorizationId::new(id.unwrap_or_default());
-    let found = app.store.find_authorization(&id).await?;
+    let id = id.and_then(|id| AuthorizationId::parse(id).ok());
+    let found = match &id {
+        Some(id) => app.store.find_authorization(id).await?,
+        None => None,
+    };
     // Only what is stored is believed: a made-up id must not write into somebody else's attempt.
     if let Some(found) = &found {
         visit.continues(&found.id, &found.client_id);
@@ -106,7 +109,7 @@ pub(crate) async fn authorization(
     let Some(found) = found.filter(|found| found.expires_at > now) else {
         return Err(Trouble {
             to_do: vec!["Go back to your client (ChatGPT, Claude, your editor …) and choose Connect again.".to_owned()],
-            detail: format!("authorization {id} is unknown or expired"),
+            detail: format!("authorization {id:?} is unknown or expired"),
             ..Trouble::new(
                 Cause::RequestExpired,
                 StatusCode::BAD_REQUEST,
@@ -123,7 +126,7 @@ pub(crate) async fn authorization(
                 "Go back to your client and choose Connect again, in this browser.".to_owned(),
                 "If you did, allow cookies for this site: this browser did not send the one it was given.".to_owned(),
             ],
-            detail: format!("authorization {id}: the browser cookie is missing or another"),
+            detail: format!("authorization {}: the browser cookie is missing or another", found.id),
             ..Trouble::new(
                 Cause::AnotherBrowser,
                 StatusCode::FORBIDDEN,

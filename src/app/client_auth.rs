@@ -47,7 +47,9 @@ pub(crate) async fn authenticate(
         if by_header { Rejection::RefusedBasic(refusal) } else { Rejection::Refused(refusal) }
     };
     let named = credentials.client_id.is_some();
-    let client_id = credentials.client_id.clone().map(ClientId::new);
+    let unknown = "this client is not registered here; register again";
+    let client_id = credentials.client_id.as_deref().map(ClientId::parse).transpose();
+    let client_id = client_id.map_err(|why| refuse(Cause::ClientUnknown, unknown, format!("client_id: {why}")))?;
     let Some(client_id) = client_id.or_else(|| owner.as_ref().map(|owner| owner.id.clone())) else {
         return Err(refuse(
             Cause::ClientAuthentication,
@@ -60,8 +62,7 @@ pub(crate) async fn authenticate(
         Some(_) | None => app.store.find_client(&client_id).await?,
     };
     let Some(client) = found.filter(|client| client.deleted_at.is_none()) else {
-        let text = "this client is not registered here; register again";
-        return Err(refuse(Cause::ClientUnknown, text, format!("client {client_id:?} is unknown")));
+        return Err(refuse(Cause::ClientUnknown, unknown, format!("client {client_id:?} is unknown")));
     };
     if client.disabled_at.is_some() {
         return Err(refuse(

@@ -239,7 +239,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
         Command::Add(arguments) => add(config, &store, *arguments, now).await,
         Command::Edit(arguments) => edit(config, &store, *arguments, now).await,
         Command::List { origin, json } => list(&store, origin.as_deref(), json, now).await,
-        Command::Show { id, json } => show(config, &store, &ClientId::new(id), json, now).await,
+        Command::Show { id, json } => show(config, &store, &named(id)?, json, now).await,
         Command::RotateSecret { id, end_old: true, .. } => {
             let id = found(&store, id).await?;
             if store.end_old_client_secret(&id).await? {
@@ -254,7 +254,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
                 Some(text) => duration::parse(&text).map_err(|words| CliError::Other(format!("--overlap: {words}")))?,
             };
             let own = secret_stdin.then(read_secret).transpose()?;
-            let id = ClientId::new(id);
+            let id = named(id)?;
             let logo = store.logo_set_at(&id).await?;
             let rotated = managed::rotate_secret(&store, &Random::system(), &id, own.as_deref(), overlap, now).await?;
             tell(config, &rotated, logo, "has a new secret", json, now)?;
@@ -474,8 +474,13 @@ fn tell(
     Ok(())
 }
 
+fn named(id: String) -> Result<ClientId, CliError> {
+    ClientId::parse(id)
+        .map_err(|why| CliError::Other(format!("there is no such client: {why}; see: portcullis client list")))
+}
+
 async fn found(store: &Store, id: String) -> Result<ClientId, CliError> {
-    let id = ClientId::new(id);
+    let id = named(id)?;
     match store.find_revised_client(&id).await? {
         Some(_) => Ok(id),
         None => Err(CliError::Other(format!("there is no client {:?}; see: portcullis client list", id.as_str()))),

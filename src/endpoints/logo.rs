@@ -25,19 +25,23 @@ pub(crate) async fn handle(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    let id = ClientId::new(id.map(|Path(id)| id).unwrap_or_default());
+    let id = id.ok().and_then(|Path(id)| ClientId::parse(id).ok());
     let (parts, _) = request.into_parts();
-    let outcome = serve(&app, &id, &parts).await;
+    let outcome = serve(&app, id.as_ref(), &parts).await;
     app.edge.json("logo", &visit, outcome)
 }
 
-async fn serve(app: &App, id: &ClientId, parts: &Parts) -> Result<Response, Rejection> {
+async fn serve(app: &App, id: Option<&ClientId>, parts: &Parts) -> Result<Response, Rejection> {
     let headers = &parts.headers;
     if let Some(limits) = &app.limits {
         let network = app.visits.proxies.network_of(parts);
         limits.authorize.check(network).map_err(|wait| Rejection::TooMany { wait })?;
     }
-    let Some((media_type, content)) = app.store.find_logo(id).await? else {
+    let logo = match id {
+        Some(id) => app.store.find_logo(id).await?,
+        None => None,
+    };
+    let Some((media_type, content)) = logo else {
         return Err(Rejection::NotFound("this client has no logo"));
     };
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(&content)));

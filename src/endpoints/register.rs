@@ -153,21 +153,22 @@ pub(crate) async fn manage(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    // A path that can't be read names no client.
-    let id = id.map(|Path(id)| id).unwrap_or_default();
-    let outcome = managed(&app, &mut visit, ClientId::new(id), request).await;
+    let id = id.ok().and_then(|Path(id)| ClientId::parse(id).ok());
+    let outcome = managed(&app, &mut visit, id, request).await;
     app.edge.json("register", &visit, outcome)
 }
 
-async fn managed(app: &App, visit: &mut Visit, id: ClientId, request: Request) -> Result<Response, Rejection> {
+async fn managed(app: &App, visit: &mut Visit, id: Option<ClientId>, request: Request) -> Result<Response, Rejection> {
     visit.stage = Stage::Registration;
-    visit.is_of(&id);
     let (parts, body) = request.into_parts();
     // RFC 7592 §2: one answer for a wrong token and for a client that isn't there.
     let refused = || {
         let text = "the registration access token is missing, wrong or no longer valid";
         Rejection::RefusedBearer(Refusal::new(ErrorCode::InvalidToken, Cause::RegistrationToken, text))
     };
+    // A path that is no id names no client.
+    let id = id.ok_or_else(refused)?;
+    visit.is_of(&id);
     let token = bearer(&parts.headers).ok_or_else(refused)?;
     let client = app.store.find_registration(&id, &token.hash()).await?.ok_or_else(refused)?;
     let now = app.clock.now();

@@ -144,14 +144,18 @@ impl Visit {
 
     /// It comes from this client, or says so.
     pub(crate) fn is_of(&mut self, client: &ClientId) {
-        self.client_id = Some(ClientId::new(scrub::value(client.as_str())));
+        self.calls_itself(client.as_str());
+    }
+
+    fn calls_itself(&mut self, client_id: &str) {
+        self.client_id = ClientId::parse(scrub::value(client_id)).ok();
     }
 
     /// Keeps what came in, without secrets.
     pub(crate) fn received(&mut self, params: &Params) {
         self.detail = scrub::params(params);
         if let Some(client) = params.first("client_id") {
-            self.is_of(&ClientId::new(client));
+            self.calls_itself(client);
         }
     }
 

@@ -10,7 +10,7 @@ use oauth::time::Timestamp;
 
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, transact, write};
+use super::{Store, StoreError, read, transact, write};
 use crate::model::client::{Client, ClientOrigin, ClientSecrets, Terms};
 use crate::model::secret::SecretHash;
 
@@ -266,9 +266,6 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(None);
-        }
         let row: Option<Row> = read!(
             self,
             sql(concat!("select ", client_columns!(), " from client c where c.id = $1")).bind(id),
@@ -282,9 +279,6 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_registration(&self, id: &ClientId, token: &SecretHash) -> Result<Option<Client>, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(None);
-        }
         let row: Option<Row> = read!(
             self,
             sql(concat!(

@@ -7,7 +7,7 @@ use oauth::time::Timestamp;
 use super::ending::{Ended, end_grant};
 use super::managed::Page;
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, transact};
+use super::{Store, StoreError, read, transact};
 
 /// Whose connections are meant.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,6 @@ impl Store {
             .bind(before_id)
             .bind(now)
             .bind(page.limit), fetch_all)?,
-                Whose::User(user) if !storable(user.as_str()) => Vec::new(),
                 Whose::User(user) => read!(self, sql(
                 "select g.id, g.user_id, u.username, g.client_id, c.name as client_name, g.redirect_uri, g.scope,
                         g.created_at, g.expires_at,
@@ -99,7 +98,6 @@ impl Store {
             .bind(now)
             .bind(page.limit)
             .bind(user), fetch_all)?,
-                Whose::Client(client) if !storable(client.as_str()) => Vec::new(),
                 Whose::Client(client) => read!(self, sql(
                 "select g.id, g.user_id, u.username, g.client_id, c.name as client_name, g.redirect_uri, g.scope,
                         g.created_at, g.expires_at,
@@ -139,9 +137,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn end_connection(&self, id: &GrantId, now: Timestamp) -> Result<bool, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(false);
-        }
         let id = id.clone();
         let ended: Result<Ended, StoreError> = transact!(self, |tx| {
             let whose: Option<(UserId, ClientId)> =

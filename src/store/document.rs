@@ -7,7 +7,7 @@ use oauth::time::Timestamp;
 
 use super::client::{inline_keys, keys_uri, list, methods};
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, transact, write};
+use super::{Store, StoreError, read, transact, write};
 use crate::model::client::ClientOrigin;
 
 /// A metadata document to be remembered, and the client that it describes.
@@ -147,9 +147,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn find_document(&self, id: &ClientId) -> Result<Option<StoredDocument>, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(None);
-        }
         Ok(read!(
             self,
             sql("select body, source, fetched_at, fresh_until from client_document where client_id = $1").bind(id),

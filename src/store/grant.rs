@@ -8,7 +8,7 @@ use oauth::time::Timestamp;
 use super::client::{Row as ClientRow, client_columns};
 use super::ending::{Ended, end_grant};
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, transact};
+use super::{Store, StoreError, read, transact};
 use crate::model::grant::{FirstUse, Grant, RefreshToken, Repetition, Rotation, Successor};
 use crate::model::secret::SecretHash;
 
@@ -241,9 +241,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn disconnect(&self, user: &UserId, id: &GrantId, now: Timestamp) -> Result<bool, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(false);
-        }
         let (user, id) = (user.clone(), id.clone());
         let ended: Result<Ended, StoreError> = transact!(self, |tx| {
             let theirs: Option<(ClientId,)> =

@@ -6,7 +6,7 @@ use oauth::id::ClientId;
 use oauth::time::Timestamp;
 
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, write};
+use super::{Store, StoreError, read, write};
 
 impl Store {
     /// Sets a client's logo; tells whether it did: only managed clients have one.
@@ -20,9 +20,6 @@ impl Store {
         bytes: &[u8],
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(false);
-        }
         let done = write!(
             self,
             sql("insert into client_logo (client_id, media_type, body, updated_at)
@@ -43,9 +40,6 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_logo(&self, id: &ClientId) -> Result<Option<(String, Vec<u8>)>, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(None);
-        }
         let row: Option<(String, String)> =
             read!(self, sql("select media_type, body from client_logo where client_id = $1").bind(id), fetch_optional)?;
         row.map(|(media_type, body)| {
@@ -70,9 +64,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn delete_logo(&self, id: &ClientId) -> Result<bool, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(false);
-        }
         let done = write!(self, sql("delete from client_logo where client_id = $1").bind(id), execute)?;
         Ok(done == 1)
     }

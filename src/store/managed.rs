@@ -12,7 +12,7 @@ use oauth::time::{Timestamp, whole_seconds};
 use super::client::{Row, client_columns, forget_fingerprint, inline_keys, keys_uri, list, methods};
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
-use super::{Store, StoreError, read, storable, transact, write};
+use super::{Store, StoreError, read, transact, write};
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::managed::Properties;
 use crate::model::secret::SecretHash;
@@ -163,9 +163,6 @@ impl Store {
     /// # Errors
     /// When the database fails or the row can't be read.
     pub async fn find_revised_client(&self, id: &ClientId) -> Result<Option<(Client, i64)>, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(None);
-        }
         let row: Option<RevisedRow> = read!(
             self,
             sql(concat!(
@@ -332,9 +329,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn disable_client(&self, id: &ClientId, now: Timestamp) -> Result<bool, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(false);
-        }
         let own = id.clone();
         let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
@@ -372,9 +366,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn enable_client(&self, id: &ClientId, now: Timestamp) -> Result<bool, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(false);
-        }
         let id = id.clone();
         let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(
@@ -397,9 +388,6 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn delete_client(&self, id: &ClientId, now: Timestamp) -> Result<bool, StoreError> {
-        if !storable(id.as_str()) {
-            return Ok(false);
-        }
         let own = id.clone();
         let ended: Result<Option<Ended>, StoreError> = transact!(self, long, |tx| {
             let done = sqlx::query(

@@ -148,12 +148,6 @@ macro_rules! transact {
 
 pub(crate) use {lone, read, transact, write};
 
-/// Whether a text that a stranger chose can be the key of a row. PostgreSQL's `text` holds no NUL and fails the
-/// statement, which would look like an outage; there is no row with such a key.
-fn storable(key: &str) -> bool {
-    !key.contains('\0')
-}
-
 impl Store {
     /// The same store, whose verbs tell `view` of the grants that they end before they return.
     #[must_use]

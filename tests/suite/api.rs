@@ -191,8 +191,15 @@ on_both_databases! {
         }
         admin.get("/connections?user=a&client=b").await.refused(400, "invalid_request");
         admin.get("/clients/%FF").await.refused(400, "invalid_request");
-        admin.get("/clients/%00").await.refused(404, "not_found");
-        admin.delete("/tokens/%00").await.refused(404, "not_found");
+        for id in ["%00", "a%00b", "a%0ab", &"a".repeat(3000)] {
+            admin.get(&format!("/clients/{id}")).await.refused(404, "not_found");
+            admin.get(&format!("/clients/{id}/logo")).await.refused(404, "not_found");
+            admin.post(&format!("/clients/{id}/disable"), &json!({})).await.refused(404, "not_found");
+            admin.post(&format!("/users/{id}/enable"), &json!({})).await.refused(404, "not_found");
+            admin.delete(&format!("/tokens/{id}")).await.refused(404, "not_found");
+            admin.delete(&format!("/connections/{id}")).await.refused(404, "not_found");
+            admin.get(&format!("/connections?client={id}")).await.refused(400, "invalid_request");
+        }
     }
 
     /// RFC 7396: absent keeps, null clears. Of two who change the same the second hears of it, if it says what it saw.

@@ -106,6 +106,25 @@ fn the_threat_model_names_tests_that_exist() {
     assert!(missing.is_empty(), "docs/threat-model.md names tests that don't exist:\n{}\n", missing.join("\n"));
 }
 
+/// What strangers and people present as an id is parsed: the store asks no database for what can't be one. An id may be
+/// taken as it is from what this server has signed.
+#[test]
+fn ids_from_outside_are_parsed() {
+    const DOORS: [&str; 4] = ["endpoints", "api", "account", "cli"];
+    const SIGNED: [&str; 1] = ["src/endpoints/revoke.rs"];
+    let tree = Tree::read(&root().join("src")).unwrap();
+    let at_the_door = |file: &&File| {
+        file.module.first().is_some_and(|top| DOORS.contains(&top.as_str())) && !SIGNED.contains(&file.path.as_str())
+    };
+    let mut faults = Vec::new();
+    for file in tree.files.iter().filter(at_the_door) {
+        let code = file.text.split("#[cfg(test)]").next().unwrap_or_default();
+        let taken = code.lines().enumerate().filter(|(_, line)| line.contains("Id::new("));
+        faults.extend(taken.map(|(number, line)| format!("{}:{}: {}", file.path, number + 1, line.trim())));
+    }
+    assert!(faults.is_empty(), "parse these:\n{}\n", faults.join("\n"));
+}
+
 /// T19: an MCP endpoint without its guard is there for benchmarks, which ask for it by name, and in nothing that is shipped.
 #[test]
 fn an_unguarded_endpoint_is_not_shipped() {

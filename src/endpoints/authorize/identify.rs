@@ -37,7 +37,20 @@ pub(super) async fn identify(
         let to_do = vec!["Start from your client instead of opening this address by hand.".to_owned()];
         return Err(trouble(Cause::Malformed, "Who is asking?", happened, None, None, to_do, String::new()));
     };
-    let id = ClientId::new(client_id);
+    let id = ClientId::parse(client_id).map_err(|why| {
+        let happened = format!("Your client sent a client_id that can't be one: {why}.");
+        let received: String = client_id.chars().filter(|c| !c.is_control()).take(200).collect();
+        let to_do = vec!["Make your client forget its registration and connect again.".to_owned()];
+        trouble(
+            Cause::ClientUnknown,
+            "This client is not registered here",
+            happened,
+            Some(format!("client_id: {received}")),
+            None,
+            to_do,
+            String::new(),
+        )
+    })?;
     let resolved = app.clients.resolve(&app.store, &id, now).await?;
     if let Ok(resolved) = &resolved {
         note_document(visit, &id, resolved.found);
