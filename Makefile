@@ -21,7 +21,7 @@ lint: ## form, clippy without warnings, the direction of layers, licenses and so
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --features bench --bench main -- -D warnings
-	$(CARGO) test --locked --test suite --quiet -- layers
+	$(CARGO) test --locked --workspace --test suite --quiet -- layers
 	scripts/deny.sh
 
 test: ## everything: unit tests, both databases, real clients in a real browser
