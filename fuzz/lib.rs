@@ -1,7 +1,7 @@
 //! What the targets share.
 
 use oauth::client::AuthMethod;
-use oauth::document::DocumentRules;
+use oauth::client::document::DocumentRules;
 use oauth::scope::Scope;
 
 /// What a server with default settings offers.

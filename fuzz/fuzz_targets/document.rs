@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use oauth::client::{AuthMethod, ClientKeys};
-use oauth::document::{ClientDocument, ClientIdUrl, DocumentRules};
+use oauth::client::document::{ClientDocument, ClientIdUrl, DocumentRules};
 use oauth::jwks::JwkSet;
 use oauth::redirect_uri::{Destination, RedirectUri};
 

@@ -2,7 +2,7 @@
 
 use known_clients::profile::Profiles;
 use oauth::client::RegistrationRules;
-use oauth::document::DocumentRules;
+use oauth::client::document::DocumentRules;
 use oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
 
 use crate::clients::{Directory, DocumentPolicy, DocumentSettings};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use known_clients::copies::{self, CopiesError};
 use known_clients::profile::Profiles;
-use oauth::document::{DocumentFault, DocumentRules, InvalidClientIdUrl};
+use oauth::client::document::{DocumentFault, DocumentRules, InvalidClientIdUrl};
 use oauth::time::Timestamp;
 use tokio::sync::OnceCell;
 

@@ -3,7 +3,7 @@
 //! Only an authorization request resolves. What comes after it, code and refresh, lives on the stored client, so that a
 //! document which may not be kept, or whose server is away, ends no connection.
 
-use oauth::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
+use oauth::client::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 

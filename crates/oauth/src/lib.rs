@@ -11,7 +11,6 @@ pub mod authorize;
 pub mod cause;
 pub mod challenge;
 pub mod client;
-pub mod document;
 pub mod error;
 pub mod https_url;
 pub mod id;

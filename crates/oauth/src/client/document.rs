@@ -8,12 +8,12 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::client::{AuthMethod, ClientKeys, ClientMetadata, printable};
-use super::https_url::{HttpsUrl, InvalidHttpsUrl};
-use super::json::{self, InvalidJson};
-use super::jwks::{InvalidJwkSet, JwkSet};
-use super::redirect_uri::{InvalidRedirectUri, RedirectUri};
-use super::scope::Scope;
+use super::{AuthMethod, ClientKeys, ClientMetadata, printable};
+use crate::https_url::{HttpsUrl, InvalidHttpsUrl};
+use crate::json::{self, InvalidJson};
+use crate::jwks::{InvalidJwkSet, JwkSet};
+use crate::redirect_uri::{InvalidRedirectUri, RedirectUri};
+use crate::scope::Scope;
 
 /// The most bytes of a document. The draft recommends 5 KiB; real ones have 1 to 2.
 pub const MAX_BYTES: usize = 16 * 1024;

@@ -92,31 +92,31 @@ fn a_client_id_url_has_a_path_and_one_spelling() {
 fn documents_of_known_vendors_are_read() {
     for (text, callbacks, methods, grants) in [
         (
-            include_str!("../../known-clients/documents/chatgpt.json"),
+            include_str!("../../../known-clients/documents/chatgpt.json"),
             &["https://chatgpt.com/connector_platform_oauth_redirect"][..],
             &[AuthMethod::PrivateKeyJwt, AuthMethod::None][..],
             2,
         ),
         (
-            include_str!("../../known-clients/documents/codex.json"),
+            include_str!("../../../known-clients/documents/codex.json"),
             &["http://127.0.0.1:5555/callback", "http://localhost:1/callback"],
             &[AuthMethod::None],
             2,
         ),
         (
-            include_str!("../../known-clients/documents/claude.json"),
+            include_str!("../../../known-clients/documents/claude.json"),
             &["https://claude.ai/api/mcp/auth_callback", "https://claude.com/api/mcp/auth_callback"],
             &[AuthMethod::None],
             2,
         ),
         (
-            include_str!("../../known-clients/documents/claude-code.json"),
+            include_str!("../../../known-clients/documents/claude-code.json"),
             &["http://localhost:49152/callback", "http://127.0.0.1:49152/callback"],
             &[AuthMethod::None],
             2,
         ),
         (
-            include_str!("../../known-clients/documents/vscode.json"),
+            include_str!("../../../known-clients/documents/vscode.json"),
             &["http://127.0.0.1:33418/", "http://127.0.0.1:50000/", "https://vscode.dev/redirect"],
             &[AuthMethod::None],
             2,

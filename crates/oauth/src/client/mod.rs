@@ -1,17 +1,19 @@
 //! Client metadata (RFC 7591 §2): what a client says of itself, read strictly where it decides something and
 //! leniently where it doesn't.
 
+pub mod document;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::cause::Cause;
-use super::error::{ErrorCode, Refusal};
-use super::https_url::{HttpsUrl, MAX_URL};
-use super::jwks::JwkSet;
-use super::redirect_uri::{InvalidRedirectUri, RedirectUri};
-use super::scope::Scope;
+use crate::cause::Cause;
+use crate::error::{ErrorCode, Refusal};
+use crate::https_url::{HttpsUrl, MAX_URL};
+use crate::jwks::JwkSet;
+use crate::redirect_uri::{InvalidRedirectUri, RedirectUri};
+use crate::scope::Scope;
 
 /// How a client proves itself at the token endpoint (RFC 7591 §2, OAuth 2.1 §2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
