@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use oauth::client::document::ClientIdUrl;
+use oauth::client::ClientIdUrl;
 
 fuzz_target!(|text: &str| {
     let Ok(id) = ClientIdUrl::parse(text, &[443, 8443]) else { return };

@@ -1,8 +1,7 @@
 //! The directory of clients, put together from the settings.
 
 use known_clients::profile::Profiles;
-use oauth::client::RegistrationRules;
-use oauth::client::document::DocumentRules;
+use oauth::client::MetadataRules;
 use oauth::scope::{InvalidScopeToken, OFFLINE_ACCESS, Scope, ScopeToken};
 
 use crate::clients::{Directory, DocumentPolicy, DocumentSettings};
@@ -20,9 +19,9 @@ pub(super) fn described(config: &Config) -> Scope {
 }
 
 /// What clients may ask for, however they make themselves known.
-pub(super) fn rules(config: &Config) -> Result<RegistrationRules, InvalidScopeToken> {
+pub(super) fn rules(config: &Config) -> Result<MetadataRules, InvalidScopeToken> {
     let refresh = config.tokens.refresh;
-    Ok(RegistrationRules {
+    Ok(MetadataRules {
         auth_methods: config.registration.auth_methods.clone(),
         grant_types: if refresh { vec!["authorization_code", "refresh_token"] } else { vec!["authorization_code"] },
         scope: described(config).with(ScopeToken::parse(OFFLINE_ACCESS)?),
@@ -42,7 +41,7 @@ pub fn alone(config: &Config, resolver: Resolver) -> Result<Directory, BuildErro
 
 pub(super) fn directory(
     config: &Config,
-    rules: &RegistrationRules,
+    rules: &MetadataRules,
     profiles: Profiles,
     resolver: Resolver,
 ) -> Result<Directory, BuildError> {
@@ -70,12 +69,5 @@ pub(super) fn directory(
         new_per_minute: own.new_per_minute,
         copies_folder: own.copies_folder.clone(),
     };
-    let rules = DocumentRules {
-        auth_methods: rules.auth_methods.clone(),
-        grant_types: rules.grant_types.clone(),
-        scope: rules.scope.clone(),
-        known_schemes: rules.known_schemes.clone(),
-        allowed_ports: rules.allowed_ports.clone(),
-    };
-    Ok(Directory::new(settings, rules, profiles, fetcher)?)
+    Ok(Directory::new(settings, rules.clone(), profiles, fetcher)?)
 }

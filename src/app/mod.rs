@@ -20,7 +20,7 @@ use std::time::Duration;
 use axum::http::header::InvalidHeaderName;
 use known_clients::copies::CopiesError;
 use known_clients::profile::{Profiles, ProfilesError};
-use oauth::client::RegistrationRules;
+use oauth::client::MetadataRules;
 use oauth::issuer::Issuer;
 use oauth::metadata::{EndpointPaths, Offer};
 use oauth::resource::Resource;
@@ -71,7 +71,7 @@ pub struct Parts {
     pub(crate) resource: Resource,
     pub(crate) paths: EndpointPaths,
     pub(crate) offer: Offer,
-    pub(crate) rules: RegistrationRules,
+    pub(crate) rules: MetadataRules,
     pub(crate) profiles: Profiles,
     pub(crate) clients: Directory,
     pub(crate) library: Library,

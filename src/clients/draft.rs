@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
-use oauth::jwks::JwkSet;
-use oauth::redirect_uri::RedirectUri;
+use oauth::client::{AuthMethod, ClientMetadata, Member, MetadataFault, MetadataRules, Source};
 use oauth::scope::{Scope, ScopeToken};
+use oauth::text::is_hidden;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 
 use crate::config::problems::closest;
 use crate::config::{Config, MAX_ACCESS_TTL, duration};
@@ -93,27 +93,109 @@ pub struct Fault {
 #[derive(Clone, Debug)]
 pub struct Rules {
     scopes: Scope,
-    known_schemes: Vec<String>,
+    metadata: MetadataRules,
     grace: Duration,
     idle: Duration,
     absolute: Duration,
 }
 
-const MAX_REDIRECT_URIS: usize = 20;
-const MAX_KEYS: usize = 16 * 1024;
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn fault(field: &'static str, message: impl Into<String>) -> Fault {
     Fault { field, message: message.into() }
 }
 
+/// The faults of members under the names that properties have here.
+impl From<MetadataFault> for Fault {
+    fn from(why: MetadataFault) -> Self {
+        match why {
+            MetadataFault::Member { member, problem } => fault(field_of(member), problem.to_string()),
+            MetadataFault::TooLarge { .. } | MetadataFault::Json(_) => fault("redirect_uris", why.to_string()),
+        }
+    }
+}
+
+const fn field_of(member: Member) -> &'static str {
+    match member {
+        Member::ClientName => "name",
+        Member::AuthMethod | Member::AuthMethods => "auth_methods",
+        Member::GrantTypes | Member::ResponseTypes => "refresh",
+        Member::Scope => "allowed_scopes",
+        Member::RedirectUris
+        | Member::Jwks
+        | Member::JwksUri
+        | Member::ClientUri
+        | Member::TosUri
+        | Member::PolicyUri
+        | Member::SoftwareId
+        | Member::SoftwareVersion
+        | Member::ApplicationType
+        | Member::ClientId
+        | Member::ClientSecret => member.as_str(),
+    }
+}
+
+impl Draft {
+    /// The properties that are members of client metadata, under the names that they have there (RFC 7591 §2).
+    fn members(&self) -> Result<Vec<(&'static str, Member, Change<Value>)>, Fault> {
+        let Self {
+            name,
+            redirect_uris,
+            auth_methods,
+            jwks,
+            jwks_uri,
+            refresh,
+            client_uri,
+            tos_uri,
+            policy_uri,
+            description: _,
+            allowed_scopes: _,
+            access_ttl: _,
+            refresh_idle_ttl: _,
+            refresh_absolute_ttl: _,
+            first_party: _,
+        } = self;
+        let text = |change: &Change<String>| change.clone().map(Value::String);
+        let texts = |change: &Change<Vec<String>>| change.clone().map(Value::from);
+        let set = match jwks {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(set) => {
+                Change::Set(serde_json::from_str(set).map_err(|error| fault("jwks", format!("is not JSON: {error}")))?)
+            }
+        };
+        let grants = |refresh: bool| json!(if refresh { &GRANTS[..] } else { &GRANTS[..1] });
+        let members = [
+            (Member::ClientName, text(name)),
+            (Member::RedirectUris, texts(redirect_uris)),
+            (Member::AuthMethods, texts(auth_methods)),
+            (Member::Jwks, set),
+            (Member::JwksUri, text(jwks_uri)),
+            (Member::GrantTypes, refresh.clone().map(grants)),
+            (Member::ClientUri, text(client_uri)),
+            (Member::TosUri, text(tos_uri)),
+            (Member::PolicyUri, text(policy_uri)),
+        ];
+        Ok(members.into_iter().map(|(member, change)| (field_of(member), member, change)).collect())
+    }
+}
+
+const GRANTS: [&str; 2] = ["authorization_code", "refresh_token"];
+
 impl Rules {
     /// Those of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
+        let scopes: Scope = config.scopes.describe.keys().cloned().collect();
         Self {
-            scopes: config.scopes.describe.keys().cloned().collect(),
-            known_schemes: config.registration.private_use_schemes.clone(),
+            metadata: MetadataRules {
+                auth_methods: AuthMethod::ALL.to_vec(),
+                grant_types: GRANTS.to_vec(),
+                scope: scopes.clone(),
+                known_schemes: config.registration.private_use_schemes.clone(),
+                allowed_ports: config.documents.allowed_ports.clone(),
+            },
+            scopes,
             grace: config.tokens.refresh_grace,
             idle: config.tokens.refresh_idle_ttl,
             absolute: config.tokens.refresh_absolute_ttl,
@@ -125,26 +207,7 @@ impl Rules {
     /// # Errors
     /// The first property that is wrong.
     pub fn new_client(&self, draft: &Draft) -> Result<Properties, Fault> {
-        let blank = Properties {
-            metadata: ClientMetadata {
-                redirect_uris: Vec::new(),
-                // Which of the two a program uses is seldom said in its form: both are good.
-                auth_methods: vec![AuthMethod::ClientSecretPost, AuthMethod::ClientSecretBasic],
-                keys: None,
-                grant_types: grant_types(true),
-                scope: Scope::default(),
-                name: None,
-                uri: None,
-                tos_uri: None,
-                policy_uri: None,
-                software_id: None,
-                software_version: None,
-                application_type: None,
-            },
-            description: None,
-            terms: Terms::default(),
-        };
-        self.apply(blank, draft)
+        self.apply(None, draft)
     }
 
     /// The properties of a stored client after a change. Of a client that speaks for itself only what the
@@ -153,81 +216,59 @@ impl Rules {
     /// # Errors
     /// The first property that is wrong.
     pub fn edited(&self, client: &Client, draft: &Draft) -> Result<Properties, Fault> {
-        if client.origin != ClientOrigin::Managed {
-            let own = [
-                ("name", draft.name.is_keep()),
-                ("redirect_uris", draft.redirect_uris.is_keep()),
-                ("auth_methods", draft.auth_methods.is_keep()),
-                ("jwks", draft.jwks.is_keep()),
-                ("jwks_uri", draft.jwks_uri.is_keep()),
-                ("refresh", draft.refresh.is_keep()),
-                ("first_party", draft.first_party.is_keep()),
-                ("client_uri", draft.client_uri.is_keep()),
-                ("tos_uri", draft.tos_uri.is_keep()),
-                ("policy_uri", draft.policy_uri.is_keep()),
-            ];
-            if let Some((field, _)) = own.into_iter().find(|(_, keep)| !keep) {
-                return Err(fault(
-                    field,
-                    "this client speaks for itself; only description, allowed_scopes and the lifetimes can be set here",
-                ));
-            }
-            return self.terms_of(Properties::of(client), draft);
+        let before = Properties::of(client);
+        if client.origin == ClientOrigin::Managed {
+            return self.apply(Some(before), draft);
         }
-        self.apply(Properties::of(client), draft)
+        let own = draft.members()?.into_iter().find(|(_, _, change)| !change.is_keep()).map(|(field, ..)| field);
+        let own = own.or_else(|| (!draft.first_party.is_keep()).then_some("first_party"));
+        if let Some(field) = own {
+            return Err(fault(
+                field,
+                "this client speaks for itself; only description, allowed_scopes and the lifetimes can be set here",
+            ));
+        }
+        let (description, terms) = self.terms_of(before.description, before.terms, draft)?;
+        Ok(Properties { metadata: before.metadata, description, terms })
     }
 
-    fn apply(&self, base: Properties, draft: &Draft) -> Result<Properties, Fault> {
-        let mut new = self.terms_of(base, draft)?;
-        let metadata = &mut new.metadata;
-        metadata.name = line("name", metadata.name.take(), &draft.name, 200)?;
-        if metadata.name.is_none() {
-            return Err(fault("name", "is missing: people see it when they are asked to let the client in"));
+    fn apply(&self, before: Option<Properties>, draft: &Draft) -> Result<Properties, Fault> {
+        let mut members = Map::new();
+        for (_, member, change) in draft.members()? {
+            let value = match change {
+                Change::Keep => continue,
+                Change::Clear => Value::Null,
+                Change::Set(value) => value,
+            };
+            members.insert(member.as_str().to_owned(), value);
         }
-        match &draft.redirect_uris {
-            Change::Keep => {}
-            Change::Clear => metadata.redirect_uris.clear(),
-            Change::Set(texts) => metadata.redirect_uris = self.redirect_uris(texts)?,
-        }
-        if metadata.redirect_uris.is_empty() {
-            return Err(fault("redirect_uris", "at least one is needed: the client's callback, where answers go"));
-        }
-        match &draft.auth_methods {
-            Change::Keep => {}
-            Change::Clear => {
-                metadata.auth_methods = vec![AuthMethod::ClientSecretPost, AuthMethod::ClientSecretBasic];
-            }
-            Change::Set(texts) => metadata.auth_methods = auth_methods(texts)?,
-        }
-        metadata.keys = keys(metadata, draft)?;
-        match draft.refresh {
-            Change::Keep => {}
-            Change::Clear => metadata.grant_types = grant_types(true),
-            Change::Set(refresh) => metadata.grant_types = grant_types(refresh),
-        }
-        metadata.uri = link("client_uri", metadata.uri.take(), &draft.client_uri)?;
-        metadata.tos_uri = link("tos_uri", metadata.tos_uri.take(), &draft.tos_uri)?;
-        metadata.policy_uri = link("policy_uri", metadata.policy_uri.take(), &draft.policy_uri)?;
-        metadata.scope = match &new.terms.allowed_scope {
-            Some(allowed) => allowed.clone(),
-            None => self.scopes.clone(),
+        let (before, description, terms) = match before {
+            Some(Properties { metadata, description, terms }) => (Some(metadata), description, terms),
+            None => (None, None, Terms::default()),
         };
+        let mut metadata = ClientMetadata::parse(&members, Source::Administrator(before.as_ref()), &self.metadata)?;
+        let (description, mut terms) = self.terms_of(description, terms, draft)?;
+        metadata.scope = terms.allowed_scope.as_ref().unwrap_or(&self.scopes).clone();
         match draft.first_party {
             Change::Keep => {}
-            Change::Clear => new.terms.first_party = false,
-            Change::Set(first_party) => new.terms.first_party = first_party,
+            Change::Clear => terms.first_party = false,
+            Change::Set(first_party) => terms.first_party = first_party,
         }
-        Ok(new)
+        Ok(Properties { metadata, description, terms })
     }
 
-    fn terms_of(&self, mut new: Properties, draft: &Draft) -> Result<Properties, Fault> {
-        new.description = line("description", new.description.take(), &draft.description, 1000)?;
+    fn terms_of(
+        &self,
+        description: Option<String>,
+        mut terms: Terms,
+        draft: &Draft,
+    ) -> Result<(Option<String>, Terms), Fault> {
+        let description = line("description", description, &draft.description, 1000)?;
         match &draft.allowed_scopes {
             Change::Keep => {}
-            Change::Clear => new.terms.allowed_scope = None,
-            Change::Set(names) => new.terms.allowed_scope = Some(self.ceiling(names)?),
+            Change::Clear => terms.allowed_scope = None,
+            Change::Set(names) => terms.allowed_scope = Some(self.ceiling(names)?),
         }
-        let terms = &mut new.terms;
         let second = Duration::from_secs(1);
         terms.access_ttl = span("access_ttl", terms.access_ttl, &draft.access_ttl, second, MAX_ACCESS_TTL)?;
         terms.refresh_idle_ttl =
@@ -260,24 +301,7 @@ impl Rules {
             };
             return Err(fault(field, words));
         }
-        Ok(new)
-    }
-
-    fn redirect_uris(&self, texts: &[String]) -> Result<Vec<RedirectUri>, Fault> {
-        const FIELD: &str = "redirect_uris";
-        if texts.len() > MAX_REDIRECT_URIS {
-            return Err(fault(FIELD, format!("{} are too many; {MAX_REDIRECT_URIS} at most", texts.len())));
-        }
-        let mut uris = Vec::new();
-        for text in texts {
-            let uri = RedirectUri::parse(text, &self.known_schemes)
-                .map_err(|why| fault(FIELD, format!("{:?} {why}", shortened(text))))?;
-            if uris.contains(&uri) {
-                return Err(fault(FIELD, format!("{:?} is there twice", shortened(text))));
-            }
-            uris.push(uri);
-        }
-        Ok(uris)
+        Ok((description, terms))
     }
 
     fn ceiling(&self, names: &[String]) -> Result<Scope, Fault> {
@@ -302,91 +326,7 @@ impl Rules {
     }
 }
 
-fn grant_types(refresh: bool) -> Vec<String> {
-    let mut types = vec!["authorization_code".to_owned()];
-    types.extend(refresh.then(|| "refresh_token".to_owned()));
-    types
-}
-
-/// A client has nothing to prove, a secret, or a key. Several at once would make the weakest of them count.
-fn auth_methods(texts: &[String]) -> Result<Vec<AuthMethod>, Fault> {
-    const FIELD: &str = "auth_methods";
-    let mut methods = Vec::new();
-    for text in texts {
-        let method = AuthMethod::parse(text).ok_or_else(|| {
-            let known = "none, client_secret_post, client_secret_basic or private_key_jwt";
-            fault(FIELD, format!("{:?} is not one of {known}", shortened(text)))
-        })?;
-        if methods.contains(&method) {
-            return Err(fault(FIELD, format!("{text:?} is there twice")));
-        }
-        methods.push(method);
-    }
-    if methods.is_empty() {
-        return Err(fault(FIELD, "at least one is needed; none is for a client that can keep no secret"));
-    }
-    if methods.len() > 1 && !methods.iter().all(|method| method.needs_secret()) {
-        return Err(fault(FIELD, "none and private_key_jwt stand alone: beside another method the weaker would count"));
-    }
-    Ok(methods)
-}
-
-fn keys(metadata: &ClientMetadata, draft: &Draft) -> Result<Option<ClientKeys>, Fault> {
-    let by_key = metadata.auth_methods.contains(&AuthMethod::PrivateKeyJwt);
-    let keys = match (&draft.jwks, &draft.jwks_uri) {
-        (Change::Set(_), Change::Set(_)) => {
-            return Err(fault("jwks_uri", "give jwks or jwks_uri, not both"));
-        }
-        (Change::Set(text), _) => Some(ClientKeys::Inline(public_keys(text)?)),
-        (_, Change::Set(text)) => Some(ClientKeys::Uri(keys_uri(text)?)),
-        (jwks, jwks_uri) => match &metadata.keys {
-            Some(ClientKeys::Inline(_)) if *jwks == Change::Clear => None,
-            Some(ClientKeys::Uri(_)) if *jwks_uri == Change::Clear => None,
-            // Keys that nothing is checked with any more are forgotten.
-            kept => kept.clone().filter(|_| by_key),
-        },
-    };
-    match (&keys, by_key) {
-        (None, true) => Err(fault("jwks", "private_key_jwt needs the client's public keys: give jwks or jwks_uri")),
-        (Some(ClientKeys::Inline(_)), false) => Err(fault("jwks", "is for private_key_jwt; set auth_methods to it")),
-        (Some(ClientKeys::Uri(_)), false) => Err(fault("jwks_uri", "is for private_key_jwt; set auth_methods to it")),
-        (Some(_), true) | (None, false) => Ok(keys),
-    }
-}
-
-/// RFC 7517 §5. Private and shared keys are refused: they would lie readable in the database, and whoever sent them
-/// should make new ones.
-fn public_keys(text: &str) -> Result<String, Fault> {
-    const FIELD: &str = "jwks";
-    if text.len() > MAX_KEYS {
-        return Err(fault(FIELD, format!("is larger than {MAX_KEYS} bytes")));
-    }
-    let set: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| fault(FIELD, format!("is not JSON: {error}")))?;
-    let keys = set.get("keys").and_then(|keys| keys.as_array()).map(Vec::as_slice).unwrap_or_default();
-    let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-    if let Some(member) = keys.iter().find_map(|key| private.into_iter().find(|name| key.get(*name).is_some())) {
-        let words = format!(
-            "holds a private or shared key (member {member:?}): send public keys, and make new ones, because these were shown"
-        );
-        return Err(fault(FIELD, words));
-    }
-    let usable = JwkSet::parse(text.as_bytes()).map_err(|why| fault(FIELD, why.to_string()))?;
-    Ok(usable.as_str().to_owned())
-}
-
-fn keys_uri(text: &str) -> Result<String, Fault> {
-    let https = url::Url::parse(text).is_ok_and(|url| {
-        url.scheme() == "https" && url.host_str().is_some() && url.username().is_empty() && url.fragment().is_none()
-    });
-    if https && text.len() <= 2000 && text.is_ascii() {
-        Ok(text.to_owned())
-    } else {
-        Err(fault("jwks_uri", "must be an https URL without user name and fragment"))
-    }
-}
-
-/// One line of text that shows as it reads: what can't be seen or turns the writing direction is refused.
+/// One line of text that shows as it reads.
 fn line(
     field: &'static str,
     before: Option<String>,
@@ -398,36 +338,16 @@ fn line(
         Change::Clear => return Ok(None),
         Change::Set(text) => text.trim(),
     };
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     if text.is_empty() {
         return Err(fault(field, "is empty"));
     }
     if text.chars().count() > most {
         return Err(fault(field, format!("is longer than {most} characters")));
     }
-    if text.chars().any(hidden) {
+    if text.contains(is_hidden) {
         return Err(fault(field, "holds a character that can't be seen, such as a line break"));
     }
     Ok(Some(text.to_owned()))
-}
-
-fn link(field: &'static str, before: Option<String>, change: &Change<String>) -> Result<Option<String>, Fault> {
-    let text = match change {
-        Change::Keep => return Ok(before),
-        Change::Clear => return Ok(None),
-        Change::Set(text) => text,
-    };
-    let lawful = url::Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "https" | "http") && url.host_str().is_some() && url.username().is_empty()
-    });
-    if lawful && text.len() <= 2000 && text.is_ascii() && !text.contains(char::is_whitespace) {
-        Ok(Some(text.clone()))
-    } else {
-        Err(fault(field, "must be a web address such as https://example.com/about"))
-    }
 }
 
 fn span(

@@ -82,7 +82,7 @@ fn private_and_shared_keys_are_refused() {
     };
     for (jwks, word) in [
         (json!({"keys": [{"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "d": "c"}]}), "private"),
-        (json!({"keys": [{"kty": "oct", "k": "c"}]}), "private or shared"),
+        (json!({"keys": [{"kty": "oct", "k": "c"}]}), "shared secret"),
         (json!({"keys": []}), ""),
         (json!([]), ""),
         (json!({"keys": [{}]}), ""),
@@ -98,7 +98,7 @@ fn private_and_shared_keys_are_refused() {
 #[test]
 fn what_people_relied_on_is_approved_again() {
     let before = rules().new_client(&draft()).unwrap();
-    let after = |change: Draft| rules().apply(before.clone(), &change).unwrap();
+    let after = |change: Draft| rules().apply(Some(before.clone()), &change).unwrap();
     for (change, again) in [
         (Draft { redirect_uris: texts(&["https://b.example/cb"]), ..Draft::default() }, true),
         (Draft { auth_methods: texts(&["none"]), ..Draft::default() }, true),

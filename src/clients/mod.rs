@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use known_clients::copies::{self, CopiesError};
 use known_clients::profile::Profiles;
-use oauth::client::document::{DocumentFault, DocumentRules, InvalidClientIdUrl};
+use oauth::client::{InvalidClientIdUrl, MetadataFault, MetadataRules};
 use oauth::time::Timestamp;
 use tokio::sync::OnceCell;
 
@@ -73,7 +73,7 @@ pub enum Unresolved {
     Fetch(#[from] FetchError),
     ///
     #[error("{0}")]
-    Document(#[from] DocumentFault),
+    Document(#[from] MetadataFault),
     /// Too many that nobody here has seen before.
     #[error("too many new clients are being looked up; try again in {} seconds", .0.as_secs())]
     TooMany(Duration),
@@ -127,7 +127,7 @@ impl From<Client> for Resolved {
 #[derive(Debug)]
 pub struct Directory {
     settings: DocumentSettings,
-    rules: DocumentRules,
+    rules: MetadataRules,
     profiles: Profiles,
     fetcher: Fetcher,
     copies: HashMap<String, copies::Copy>,
@@ -148,7 +148,7 @@ impl Directory {
     /// When the operator's copies can't be read.
     pub fn new(
         settings: DocumentSettings,
-        rules: DocumentRules,
+        rules: MetadataRules,
         profiles: Profiles,
         fetcher: Fetcher,
     ) -> Result<Self, CopiesError> {

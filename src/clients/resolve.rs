@@ -3,7 +3,7 @@
 //! Only an authorization request resolves. What comes after it, code and refresh, lives on the stored client, so that a
 //! document which may not be kept, or whose server is away, ends no connection.
 
-use oauth::client::document::{ClientDocument, ClientIdUrl, DocumentFault, MAX_BYTES};
+use oauth::client::{ClientIdUrl, ClientMetadata, MAX_BYTES, MetadataFault};
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 
@@ -54,7 +54,7 @@ impl Directory {
     ///
     /// # Errors
     /// Why it could not.
-    pub async fn try_out(&self, id: &ClientId, now: Timestamp) -> Result<ClientDocument, Unresolved> {
+    pub async fn try_out(&self, id: &ClientId, now: Timestamp) -> Result<ClientMetadata, Unresolved> {
         let url = self.permitted(id)?;
         Ok(self.fetch(&url, now).await?.1)
     }
@@ -113,7 +113,7 @@ impl Directory {
             Err(why) => why,
         };
         // A readable document that breaks a rule is its owner's word; only what could not be read at all is stood in for.
-        if matches!(&failure, Unresolved::Document(fault) if !matches!(fault, DocumentFault::Json(_))) {
+        if matches!(&failure, Unresolved::Document(fault) if !matches!(fault, MetadataFault::Json(_))) {
             tracing::info!(client = %id, why = %failure, "metadata document refused");
             return Ok(Err(failure));
         }
@@ -126,7 +126,7 @@ impl Directory {
             return Ok(Ok(Resolved { client, found: Found::Stale }));
         }
         if let Some(copy) = self.copies.get(id.as_str()) {
-            let parsed = ClientDocument::parse(copy.body.as_bytes(), url, &self.rules);
+            let parsed = ClientMetadata::parse_document(copy.body.as_bytes(), url, &self.rules);
             match parsed {
                 Ok(document) => {
                     tracing::warn!(client = %id, why = %failure, source = copy.source, "metadata document not to be had: going on with a reviewed copy");
@@ -144,9 +144,9 @@ impl Directory {
         Ok(Err(failure))
     }
 
-    async fn fetch(&self, url: &ClientIdUrl, now: Timestamp) -> Result<(String, ClientDocument, Fetched), Unresolved> {
+    async fn fetch(&self, url: &ClientIdUrl, now: Timestamp) -> Result<(String, ClientMetadata, Fetched), Unresolved> {
         let fetched = self.fetcher.fetch(url.url(), MAX_BYTES, now).await?;
-        let document = ClientDocument::parse(&fetched.body, url, &self.rules)?;
+        let document = ClientMetadata::parse_document(&fetched.body, url, &self.rules)?;
         let body = String::from_utf8_lossy(&fetched.body).replace('\0', "");
         Ok((body, document, fetched))
     }
@@ -165,12 +165,12 @@ impl Directory {
         &self,
         store: &Store,
         id: &ClientId,
-        document: &ClientDocument,
+        document: &ClientMetadata,
         body: &str,
         (source, how): (&str, Found),
         (fetched_at, fresh_until): (Timestamp, Timestamp),
     ) -> Result<Result<Resolved, Unresolved>, StoreError> {
-        let new = NewDocument { id, metadata: &document.metadata, body, source, fetched_at, fresh_until };
+        let new = NewDocument { id, metadata: document, body, source, fetched_at, fresh_until };
         store.put_document_client(&new).await?;
         let found = store.find_client(id).await?;
         Ok(found.map(|client| Resolved { client, found: how }).ok_or(Unresolved::Unknown))

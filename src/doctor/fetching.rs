@@ -59,7 +59,7 @@ async fn trial(directory: &Directory, client_id: String, name: String, now: Time
     let id = ClientId::new(client_id.as_str());
     let (outcome, words) = match Box::pin(directory.try_out(&id, now)).await {
         Ok(document) => {
-            let methods: Vec<&str> = document.metadata.auth_methods.iter().map(|method| method.as_str()).collect();
+            let methods: Vec<&str> = document.auth_methods.iter().map(|method| method.as_str()).collect();
             (Outcome::Fetched, format!("authenticates by {}", methods.join(", ")))
         }
         // As when somebody signs in: what can't be fetched is stood in for, what breaks a rule is not.

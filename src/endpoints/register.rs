@@ -4,17 +4,12 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth::cause::Cause;
-use oauth::client::document::MAX_BYTES;
-use oauth::client::{ClientKeys, ClientMetadata};
+use oauth::client::{ClientMetadata, Source};
 use oauth::error::{ErrorCode, Refusal};
 use oauth::id::ClientId;
-use oauth::redirect_uri::RedirectUri;
 use oauth::time::Timestamp;
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::config::RegistrationPolicy;
@@ -25,42 +20,6 @@ use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::secret::{Secret, SecretKind};
 use crate::store::NewRegistration;
-
-/// What is registered (RFC 7591 §3.2.1, RFC 7592 §3), as it is stored. Absent members are left out (D-15).
-#[derive(Serialize)]
-struct ClientInformation<'a> {
-    client_id: &'a str,
-    client_id_issued_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret_expires_at: Option<i64>,
-    redirect_uris: Vec<&'a str>,
-    token_endpoint_auth_method: &'static str,
-    grant_types: &'a [String],
-    response_types: [&'static str; 1],
-    scope: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_uri: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tos_uri: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy_uri: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    software_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    software_version: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    application_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwks: Option<serde_json::Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwks_uri: Option<&'a str>,
-    registration_client_uri: String,
-    registration_access_token: &'a str,
-}
 
 /// `POST` at the registration endpoint.
 pub(crate) async fn create(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
@@ -95,7 +54,7 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
     let token = app.random.secret(SecretKind::RegistrationToken);
     let new = NewRegistration {
         id: app.random.client_id(),
-        fingerprint: metadata.is_public().then(|| fingerprint(&metadata)),
+        fingerprint: metadata.is_public().then(|| metadata.fingerprint()),
         metadata,
         secret_hash: secret.as_ref().map(Secret::hash),
         token_hash: token.hash(),
@@ -114,22 +73,17 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
     Ok(json(StatusCode::CREATED, &information)?)
 }
 
-/// What a registration says, if that is not more than is kept: strangers may bring thousands of them. A metadata document
-/// may be as large.
-fn parse(app: &App, document: &serde_json::Value) -> Result<ClientMetadata, Refusal> {
-    let metadata = ClientMetadata::parse(document, &app.rules)?;
-    let bytes = metadata.bytes();
-    if bytes > MAX_BYTES {
-        let text = format!(
-            "the metadata to be kept are {bytes} bytes; at most {MAX_BYTES} are kept (shorter keys, fewer redirect_uris)"
-        );
+/// What a registration says of its client.
+fn parse(app: &App, document: &Value) -> Result<ClientMetadata, Refusal> {
+    let Value::Object(members) = document else {
+        let text = "the body must be a JSON object with redirect_uris";
         return Err(Refusal::new(ErrorCode::InvalidClientMetadata, Cause::MetadataUnfit, text));
-    }
-    Ok(metadata)
+    };
+    Ok(ClientMetadata::parse(members, Source::Registration, &app.rules)?)
 }
 
 /// Keeps what a registration asks for.
-fn received(visit: &mut Visit, document: &serde_json::Value) {
+fn received(visit: &mut Visit, document: &Value) {
     for name in ["client_name", "token_endpoint_auth_method", "scope", "application_type", "software_id"] {
         if let Some(text) = document.get(name).and_then(|value| value.as_str()) {
             visit.note(name, text);
@@ -195,12 +149,7 @@ async fn managed(app: &App, visit: &mut Visit, id: Option<ClientId>, request: Re
 
 /// RFC 7592 §2.2: the new metadata replaces the old whole. A secret is kept, made or dropped as the new method
 /// asks; it is shown when it is new.
-async fn update(
-    app: &App,
-    client: &Client,
-    document: &serde_json::Value,
-    token: &Secret,
-) -> Result<Response, Rejection> {
+async fn update(app: &App, client: &Client, document: &Value, token: &Secret) -> Result<Response, Rejection> {
     if document.get("client_id").and_then(|id| id.as_str()).is_some_and(|id| id != client.id.as_str()) {
         return Err(Refusal::new(
             ErrorCode::InvalidClientMetadata,
@@ -215,7 +164,7 @@ async fn update(
         let new_secret = (needed && present.is_none()).then(|| app.random.secret(SecretKind::ClientSecret));
         let new_hash = new_secret.as_ref().map(Secret::hash);
         let secret_hash = if needed { new_hash.as_ref().or(present) } else { None };
-        let fingerprint = metadata.is_public().then(|| fingerprint(&metadata));
+        let fingerprint = metadata.is_public().then(|| metadata.fingerprint());
         if !app.store.update_registration(&client.id, &metadata, secret_hash, fingerprint.as_deref()).await? {
             let text = "other registrations share this client_id, so its metadata can't change; register anew";
             return Err(Rejection::Forbidden(Refusal::new(
@@ -231,59 +180,26 @@ async fn update(
     Ok(json(StatusCode::OK, &information(app, &client.id, &metadata, client.registered_at, None, token))?)
 }
 
-fn information<'a>(
+/// What is registered (RFC 7591 §3.2.1, RFC 7592 §3), as it is stored. Absent members are left out (D-15).
+fn information(
     app: &App,
-    id: &'a ClientId,
-    metadata: &'a ClientMetadata,
+    id: &ClientId,
+    metadata: &ClientMetadata,
     issued_at: Timestamp,
-    secret: Option<&'a Secret>,
-    token: &'a Secret,
-) -> ClientInformation<'a> {
-    let (inline, jwks_uri) = match &metadata.keys {
-        Some(ClientKeys::Inline(text)) => (Some(text), None),
-        Some(ClientKeys::Uri(uri)) => (None, Some(uri.as_str())),
-        None => (None, None),
-    };
-    ClientInformation {
-        client_id: id.as_str(),
-        client_id_issued_at: issued_at,
-        client_secret: secret.map(Secret::expose),
-        client_secret_expires_at: secret.map(|_| 0),
-        redirect_uris: metadata.redirect_uris.iter().map(RedirectUri::as_str).collect(),
-        token_endpoint_auth_method: metadata.preferred_method().as_str(),
-        grant_types: &metadata.grant_types,
-        response_types: ["code"],
-        scope: metadata.scope.to_string(),
-        client_name: metadata.name.as_deref(),
-        client_uri: metadata.uri.as_deref(),
-        tos_uri: metadata.tos_uri.as_deref(),
-        policy_uri: metadata.policy_uri.as_deref(),
-        software_id: metadata.software_id.as_deref(),
-        software_version: metadata.software_version.as_deref(),
-        application_type: metadata.application_type.as_deref(),
-        jwks: inline.and_then(|text| serde_json::from_str(text).ok()),
-        jwks_uri,
-        registration_client_uri: app.issuer.join(&format!("{}/{id}", app.config.paths.register)),
-        registration_access_token: token.expose(),
+    secret: Option<&Secret>,
+    token: &Secret,
+) -> Map<String, Value> {
+    let mut members = metadata.registered();
+    members.insert("client_id".to_owned(), id.as_str().into());
+    members.insert("client_id_issued_at".to_owned(), issued_at.0.into());
+    if let Some(secret) = secret {
+        members.insert("client_secret".to_owned(), secret.expose().into());
+        members.insert("client_secret_expires_at".to_owned(), 0.into());
     }
-}
-
-/// A digest of all that a public client registered: equal ones are one client (B7).
-fn fingerprint(metadata: &ClientMetadata) -> String {
-    let uris: Vec<_> = metadata.redirect_uris.iter().map(RedirectUri::as_str).collect();
-    let text = serde_json::json!([
-        uris,
-        metadata.grant_types,
-        metadata.scope.to_string(),
-        metadata.name,
-        metadata.uri,
-        metadata.tos_uri,
-        metadata.policy_uri,
-        metadata.software_id,
-        metadata.software_version,
-        metadata.application_type,
-    ]);
-    URL_SAFE_NO_PAD.encode(Sha256::digest(text.to_string().as_bytes()))
+    let address = app.issuer.join(&format!("{}/{id}", app.config.paths.register));
+    members.insert("registration_client_uri".to_owned(), address.into());
+    members.insert("registration_access_token".to_owned(), token.expose().into());
+    members
 }
 
 fn bearer(headers: &HeaderMap) -> Option<Secret> {

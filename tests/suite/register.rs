@@ -256,7 +256,7 @@ on_both_databases! {
         assert_eq!(kept.json["redirect_uris"], json!(["com.example.app:/cb"]));
         let long = format!("https://client.example/{}", "a".repeat(3000));
         register(&server, &json!({"redirect_uris": [long]})).await.refused(400, "invalid_redirect_uri");
-        let many: Vec<String> = (0..21).map(|n| format!("https://client.example/{n}")).collect();
+        let many: Vec<String> = (0..51).map(|n| format!("https://client.example/{n}")).collect();
         register(&server, &json!({"redirect_uris": many})).await.refused(400, "invalid_redirect_uri");
         register(&server, &json!({"redirect_uris": []})).await.refused(400, "invalid_redirect_uri");
         register(&server, &json!({})).await.refused(400, "invalid_redirect_uri");

@@ -24,6 +24,7 @@ pub mod redirect_uri;
 pub mod resource;
 pub mod scope;
 pub mod special_use;
+pub mod text;
 pub mod time;
 pub mod token;
 pub mod web_origin;

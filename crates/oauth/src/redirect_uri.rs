@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Where a redirect leads, for rules and for words on the consent page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -15,7 +17,8 @@ pub enum Destination {
 }
 
 /// A redirect URI that passed the rules for registration. Its bytes are kept as they came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct RedirectUri {
     text: String,
     destination: Destination,
@@ -230,6 +233,21 @@ fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
+}
+
+impl From<RedirectUri> for String {
+    fn from(uri: RedirectUri) -> Self {
+        uri.text
+    }
+}
+
+/// What was stored: see [`RedirectUri::from_stored`].
+impl TryFrom<String> for RedirectUri {
+    type Error = InvalidRedirectUri;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::from_stored(&text)
+    }
 }
 
 #[cfg(test)]

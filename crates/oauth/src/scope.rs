@@ -40,7 +40,8 @@ impl fmt::Display for ScopeToken {
 }
 
 /// A set of scope tokens. Its text form is space-separated and sorted, so that equal sets are equal texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Scope(BTreeSet<ScopeToken>);
 
 /// `offline_access`: lawful for everyone, bound to nothing.
@@ -137,6 +138,12 @@ impl fmt::Display for Scope {
             f.write_str(token.as_str())?;
         }
         Ok(())
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.to_string()
     }
 }
 

@@ -5,8 +5,7 @@ use super::document::unresolved;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use oauth::cause::Cause;
-use oauth::client::document::ClientIdUrl;
-use oauth::client::{AuthMethod, ClientMetadata};
+use oauth::client::{AuthMethod, ClientIdUrl, ClientMetadata};
 use oauth::error::Refusal;
 use oauth::id::ClientId;
 use oauth::params::Params;
@@ -134,7 +133,12 @@ async fn adopt(
         let network = app.visits.proxies.network_of(parts);
         limits.register.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
     }
-    let metadata = ClientMetadata::of_public(uri, vendor.map(|profile| profile.name.clone()), &app.rules);
+    let metadata = ClientMetadata::of_public(
+        uri,
+        vendor.map(|profile| profile.name.clone()),
+        &app.rules.grant_types,
+        &app.rules.scope,
+    );
     app.store.adopt_client(id, &metadata, now).await?;
     tracing::info!(client = %id, "a client with an id of ours that was not stored any more is taken in again");
     visit.is_of(id);
