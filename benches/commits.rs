@@ -20,6 +20,7 @@ use crate::CONNECTIONS;
 const NOW: i64 = 1_800_000_000;
 const LATER: i64 = NOW + 1_000_000;
 const REDIRECT_URI: &str = "https://client.example/Person-1/callback";
+const GRANTS: &str = "[\"authorization_code\",\"refresh_token\"]";
 const SCOPE: &str = "account:read docs:read docs:search";
 const RESOURCE: &str = "http://127.0.0.1:8080/mcp";
 
@@ -347,21 +348,27 @@ impl Worker {
         let (client, token) = (self.id("pc_"), self.id(""));
         let name = format!("Client {} of {}", self.count, self.number);
         let uris = format!("[\"https://client.example/Client-{}-of-{}/callback\"]", self.count, self.number);
+        let metadata = format!(
+            "{{\"redirect_uris\":{uris},\"token_endpoint_auth_methods_supported\":[\"none\"],\"grant_types\":{GRANTS},\
+             \"scope\":\"{SCOPE}\",\"client_name\":\"{name}\"}}"
+        );
         transact!(&self.pool, |tx| {
             let (id,): (String,) = sqlx::query_as(
-                "insert into client (id, name, uri, software_id, software_version, application_type, redirect_uris,
-                     auth_method, grant_types, scope, secret_hash, fingerprint, shared, registered_at)
-                 values ($1, $2, null, null, null, null, $3, 'none', $4, $5, null, $6, false, $7)
-                 on conflict (fingerprint) do update set shared = true
+                "insert into client (id, metadata, name, uri, software_id, software_version, application_type,
+                     redirect_uris, auth_method, grant_types, scope, tos_uri, policy_uri, jwks, jwks_uri, shared,
+                     registered_at, secret_hash, fingerprint)
+                 values ($1, $2, $3, null, null, null, null, $4, 'none', $5, $6, null, null, null, null, false, $7, null, $8)
+                 on conflict (fingerprint) do update set shared = true, registered_at = excluded.registered_at
                  returning id",
             )
             .bind(&client)
+            .bind(&metadata)
             .bind(&name)
             .bind(&uris)
-            .bind("[\"authorization_code\",\"refresh_token\"]")
+            .bind(GRANTS)
             .bind(SCOPE)
-            .bind(&token)
             .bind(NOW)
+            .bind(&token)
             .fetch_one(&mut *tx)
             .await
             .unwrap();

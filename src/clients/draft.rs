@@ -137,7 +137,8 @@ const fn field_of(member: Member) -> &'static str {
 
 impl Draft {
     /// The properties that are members of client metadata, under the names that they have there (RFC 7591 §2).
-    fn members(&self) -> Result<Vec<(&'static str, Member, Change<Value>)>, Fault> {
+    #[expect(clippy::unneeded_field_pattern, reason = "a new one has to be put on either side")]
+    fn members(&self) -> Result<[(Member, Change<Value>); 9], Fault> {
         let Self {
             name,
             redirect_uris,
@@ -165,7 +166,7 @@ impl Draft {
             }
         };
         let grants = |refresh: bool| json!(if refresh { &GRANTS[..] } else { &GRANTS[..1] });
-        let members = [
+        Ok([
             (Member::ClientName, text(name)),
             (Member::RedirectUris, texts(redirect_uris)),
             (Member::AuthMethods, texts(auth_methods)),
@@ -175,8 +176,7 @@ impl Draft {
             (Member::ClientUri, text(client_uri)),
             (Member::TosUri, text(tos_uri)),
             (Member::PolicyUri, text(policy_uri)),
-        ];
-        Ok(members.into_iter().map(|(member, change)| (field_of(member), member, change)).collect())
+        ])
     }
 }
 
@@ -220,7 +220,8 @@ impl Rules {
         if client.origin == ClientOrigin::Managed {
             return self.apply(Some(before), draft);
         }
-        let own = draft.members()?.into_iter().find(|(_, _, change)| !change.is_keep()).map(|(field, ..)| field);
+        let own =
+            draft.members()?.into_iter().find(|(_, change)| !change.is_keep()).map(|(member, _)| field_of(member));
         let own = own.or_else(|| (!draft.first_party.is_keep()).then_some("first_party"));
         if let Some(field) = own {
             return Err(fault(
@@ -234,7 +235,7 @@ impl Rules {
 
     fn apply(&self, before: Option<Properties>, draft: &Draft) -> Result<Properties, Fault> {
         let mut members = Map::new();
-        for (_, member, change) in draft.members()? {
+        for (member, change) in draft.members()? {
             let value = match change {
                 Change::Keep => continue,
                 Change::Clear => Value::Null,

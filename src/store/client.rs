@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use oauth::client::{AuthMethod, ClientKeys, ClientMetadata};
+use oauth::client::ClientMetadata;
 use oauth::id::ClientId;
-use oauth::redirect_uri::RedirectUri;
 use oauth::scope::Scope;
 use oauth::time::Timestamp;
 
+use super::client_before::Before;
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
@@ -37,15 +37,9 @@ const MAX_REGISTRATION_TOKENS: i64 = 20;
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
     id: ClientId,
-    name: Option<String>,
-    uri: Option<String>,
-    software_id: Option<String>,
-    software_version: Option<String>,
-    application_type: Option<String>,
-    redirect_uris: String,
-    auth_method: String,
-    grant_types: String,
-    scope: String,
+    metadata: Option<String>,
+    #[sqlx(flatten)]
+    before: Before,
     secret_hash: Option<SecretHash>,
     shared: bool,
     registered_at: Timestamp,
@@ -53,10 +47,6 @@ pub(super) struct Row {
     deleted_at: Option<Timestamp>,
     origin: String,
     description: Option<String>,
-    tos_uri: Option<String>,
-    policy_uri: Option<String>,
-    jwks: Option<String>,
-    jwks_uri: Option<String>,
     allowed_scope: Option<String>,
     access_ttl: Option<i64>,
     refresh_idle_ttl: Option<i64>,
@@ -71,40 +61,25 @@ impl TryFrom<Row> for Client {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let uris: Vec<String> = parse_list(&row.redirect_uris)?;
-        let redirect_uris = uris
-            .iter()
-            .map(|text| RedirectUri::from_stored(text).map_err(|error| StoreError::corrupt("redirect URI", error)))
-            .collect::<Result<_, _>>()?;
         let unreadable = |error: String| StoreError::corrupt("client", error);
-        let auth_methods = row
-            .auth_method
-            .split(' ')
-            .map(|word| AuthMethod::try_from(word.to_owned()))
-            .collect::<Result<_, _>>()
-            .map_err(unreadable)?;
         let span =
             |seconds: Option<i64>| seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
         let scope = |text: String| Scope::try_from(text).map_err(|error| StoreError::corrupt("client", error));
-        let metadata = ClientMetadata {
-            redirect_uris,
-            auth_methods,
-            keys: row.jwks.map(ClientKeys::Inline).or_else(|| row.jwks_uri.map(ClientKeys::Uri)),
-            grant_types: parse_list(&row.grant_types)?,
-            scope: scope(row.scope)?,
-            name: row.name,
-            uri: row.uri,
-            tos_uri: row.tos_uri,
-            policy_uri: row.policy_uri,
-            software_id: row.software_id,
-            software_version: row.software_version,
-            application_type: row.application_type,
-        };
+        let stored: Option<ClientMetadata> = row
+            .metadata
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| StoreError::corrupt("client", error))?;
         Ok(Self {
             id: row.id,
             origin: ClientOrigin::parse(&row.origin)
                 .ok_or_else(|| unreadable(format!("{:?} is no origin", row.origin)))?,
-            metadata,
+            metadata: match stored {
+                Some(metadata) if Before::of(&metadata) == row.before => metadata,
+                // A copy of the release before has written this row since.
+                Some(_) | None => row.before.metadata()?,
+            },
             description: row.description,
             terms: Terms {
                 allowed_scope: row.allowed_scope.map(scope).transpose()?,
@@ -126,40 +101,66 @@ impl TryFrom<Row> for Client {
     }
 }
 
-fn parse_list(json: &str) -> Result<Vec<String>, StoreError> {
-    serde_json::from_str(json).map_err(|error| StoreError::corrupt("client", error))
+/// Client metadata as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) metadata: String,
+    pub(super) before: Before,
 }
 
-/// The ways of authenticating, as stored: preferred first, separated by spaces.
-pub(super) fn methods(metadata: &ClientMetadata) -> String {
-    metadata.auth_methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
-}
-
-pub(super) fn inline_keys(metadata: &ClientMetadata) -> Option<&str> {
-    metadata.keys.as_ref().and_then(|keys| match keys {
-        ClientKeys::Inline(set) => Some(set.as_str()),
-        ClientKeys::Uri(_) => None,
-    })
-}
-
-pub(super) fn keys_uri(metadata: &ClientMetadata) -> Option<&str> {
-    metadata.keys.as_ref().and_then(|keys| match keys {
-        ClientKeys::Uri(uri) => Some(uri.as_str()),
-        ClientKeys::Inline(_) => None,
-    })
-}
-
-pub(super) fn list<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
-    serde_json::Value::from(items.map(|item| item.as_ref().to_owned()).collect::<Vec<_>>()).to_string()
+impl Said {
+    pub(super) fn of(metadata: &ClientMetadata) -> Result<Self, StoreError> {
+        let text = serde_json::to_string(metadata).map_err(|error| StoreError::corrupt("client", error))?;
+        Ok(Self { metadata: text, before: Before::of(metadata) })
+    }
 }
 
 macro_rules! client_columns {
     () => {
-        "c.id, c.name, c.uri, c.software_id, c.software_version, c.application_type, c.redirect_uris, c.auth_method,
-         c.grant_types, c.scope, c.secret_hash, c.shared, c.registered_at, c.first_used_at, c.deleted_at, c.origin,
-         c.description, c.tos_uri, c.policy_uri, c.jwks, c.jwks_uri, c.allowed_scope, c.access_ttl, c.refresh_idle_ttl,
-         c.refresh_absolute_ttl, c.first_party, c.disabled_at, c.old_secret_hash, c.old_secret_expires_at"
+        "c.id, c.metadata, c.name, c.uri, c.software_id, c.software_version, c.application_type, c.redirect_uris,
+         c.auth_method, c.grant_types, c.scope, c.secret_hash, c.shared, c.registered_at, c.first_used_at, c.deleted_at,
+         c.origin, c.description, c.tos_uri, c.policy_uri, c.jwks, c.jwks_uri, c.allowed_scope, c.access_ttl,
+         c.refresh_idle_ttl, c.refresh_absolute_ttl, c.first_party, c.disabled_at, c.old_secret_hash,
+         c.old_secret_expires_at"
     };
+}
+
+/// The columns of a client's metadata, which every statement that writes a client names by this list. [`bind_client`] binds
+/// them from $2 on, after the id; what else a statement needs begins at $16.
+macro_rules! said_columns {
+    () => {
+        "metadata, name, uri, software_id, software_version, application_type, redirect_uris, auth_method, grant_types,
+         scope, tos_uri, policy_uri, jwks, jwks_uri"
+    };
+}
+
+macro_rules! said_values {
+    () => {
+        "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15"
+    };
+}
+
+/// Binds a client's id and metadata.
+macro_rules! bind_client {
+    ($statement:expr, $id:expr, $said:expr) => {{
+        let said: &crate::store::client::Said = $said;
+        $statement
+            .bind($id)
+            .bind(&said.metadata)
+            .bind(&said.before.name)
+            .bind(&said.before.uri)
+            .bind(&said.before.software_id)
+            .bind(&said.before.software_version)
+            .bind(&said.before.application_type)
+            .bind(&said.before.redirect_uris)
+            .bind(&said.before.auth_method)
+            .bind(&said.before.grant_types)
+            .bind(&said.before.scope)
+            .bind(&said.before.tos_uri)
+            .bind(&said.before.policy_uri)
+            .bind(&said.before.jwks)
+            .bind(&said.before.jwks_uri)
+    }};
 }
 
 /// Lets others register what a deleted client was. The last step of its deletion: PostgreSQL locks a row whose unique
@@ -170,7 +171,7 @@ macro_rules! forget_fingerprint {
     };
 }
 
-pub(super) use {client_columns, forget_fingerprint};
+pub(super) use {bind_client, client_columns, forget_fingerprint, said_columns, said_values};
 
 impl Store {
     /// Remembers a registration and returns the id that it got: its own, or that of the public client with the
@@ -180,37 +181,23 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn insert_registration(&self, new: &NewRegistration) -> Result<ClientId, StoreError> {
-        let new = new.clone();
+        let (new, said) = (new.clone(), Said::of(&new.metadata)?);
         transact!(self, |tx| {
-            let uris = list(new.metadata.redirect_uris.iter().map(RedirectUri::as_str));
-            let grants = list(new.metadata.grant_types.iter());
-            let (id,): (ClientId,) = sqlx::query_as(
-                "insert into client (id, name, uri, software_id, software_version, application_type, redirect_uris,
-                     auth_method, grant_types, scope, secret_hash, fingerprint, shared, registered_at, tos_uri,
-                     policy_uri, jwks, jwks_uri)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13, $14, $15, $16, $17)
+            let put = sqlx::query_as(concat!(
+                "insert into client (id, ",
+                said_columns!(),
+                ", shared, registered_at, secret_hash, fingerprint) values ($1, ",
+                said_values!(),
+                ", false, $16, $17, $18)
                  on conflict (fingerprint) do update set shared = true, registered_at = excluded.registered_at
-                 returning id",
-            )
-            .bind(&new.id)
-            .bind(&new.metadata.name)
-            .bind(&new.metadata.uri)
-            .bind(&new.metadata.software_id)
-            .bind(&new.metadata.software_version)
-            .bind(&new.metadata.application_type)
-            .bind(&uris)
-            .bind(methods(&new.metadata))
-            .bind(&grants)
-            .bind(new.metadata.scope.to_string())
-            .bind(&new.secret_hash)
-            .bind(&new.fingerprint)
-            .bind(new.registered_at)
-            .bind(&new.metadata.tos_uri)
-            .bind(&new.metadata.policy_uri)
-            .bind(inline_keys(&new.metadata))
-            .bind(keys_uri(&new.metadata))
-            .fetch_one(&mut *tx)
-            .await?;
+                 returning id"
+            ));
+            let (id,): (ClientId,) = bind_client!(put, &new.id, &said)
+                .bind(new.registered_at)
+                .bind(&new.secret_hash)
+                .bind(&new.fingerprint)
+                .fetch_one(&mut *tx)
+                .await?;
             sqlx::query("insert into client_registration (token_hash, client_id, registered_at) values ($1, $2, $3)")
                 .bind(&new.token_hash)
                 .bind(&id)
@@ -245,19 +232,15 @@ impl Store {
         metadata: &ClientMetadata,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        write!(
-            self,
-            sql("insert into client (id, name, redirect_uris, auth_method, grant_types, scope, shared, registered_at)
-             values ($1, $2, $3, $4, $5, $6, false, $7) on conflict (id) do nothing")
-            .bind(id)
-            .bind(&metadata.name)
-            .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
-            .bind(methods(metadata))
-            .bind(list(metadata.grant_types.iter()))
-            .bind(metadata.scope.to_string())
-            .bind(now),
-            execute
-        )?;
+        let said = Said::of(metadata)?;
+        let put = concat!(
+            "insert into client (id, ",
+            said_columns!(),
+            ", shared, registered_at) values ($1, ",
+            said_values!(),
+            ", false, $16) on conflict (id) do nothing"
+        );
+        write!(self, bind_client!(sql(put), id, &said).bind(now), execute)?;
         Ok(())
     }
 
@@ -295,7 +278,8 @@ impl Store {
     }
 
     /// Changes a registration's metadata; tells whether it did. A shared one is never changed: strangers hold
-    /// tokens for it. Its remembered approvals go, because they were given to something else (R-41).
+    /// tokens for it. Approvals that were given to what it was before don't count any more: they keep its digest
+    /// (R-41, [`ClientMetadata::digest`]).
     ///
     /// # Errors
     /// When the database fails.
@@ -306,41 +290,19 @@ impl Store {
         secret_hash: Option<&SecretHash>,
         fingerprint: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let (id, metadata) = (id.clone(), metadata.clone());
+        let (id, said) = (id.clone(), Said::of(metadata)?);
         let (secret_hash, fingerprint) = (secret_hash.cloned(), fingerprint.map(str::to_owned));
-        transact!(self, |tx| {
-            let uris = list(metadata.redirect_uris.iter().map(RedirectUri::as_str));
-            let grants = list(metadata.grant_types.iter());
-            let done = sqlx::query(
-                "update client set name = $2, uri = $3, software_id = $4, software_version = $5,
-                     application_type = $6, redirect_uris = $7, auth_method = $8, grant_types = $9, scope = $10,
-                     secret_hash = $11, fingerprint = $12, tos_uri = $13, policy_uri = $14, jwks = $15, jwks_uri = $16
-                 where id = $1 and not shared and deleted_at is null
-                   and not exists (select 1 from client other where other.fingerprint = $12 and other.id <> $1)",
-            )
-            .bind(&id)
-            .bind(&metadata.name)
-            .bind(&metadata.uri)
-            .bind(&metadata.software_id)
-            .bind(&metadata.software_version)
-            .bind(&metadata.application_type)
-            .bind(&uris)
-            .bind(methods(&metadata))
-            .bind(&grants)
-            .bind(metadata.scope.to_string())
-            .bind(&secret_hash)
-            .bind(&fingerprint)
-            .bind(&metadata.tos_uri)
-            .bind(&metadata.policy_uri)
-            .bind(inline_keys(&metadata))
-            .bind(keys_uri(&metadata))
-            .execute(&mut *tx)
-            .await?;
-            if done.rows_affected() == 1 {
-                sqlx::query("delete from consent where client_id = $1").bind(&id).execute(&mut *tx).await?;
-            }
-            done.rows_affected() == 1
-        })
+        let put = concat!(
+            "update client set (",
+            said_columns!(),
+            ") = (",
+            said_values!(),
+            "), secret_hash = $16, fingerprint = $17
+             where id = $1 and not shared and deleted_at is null
+               and not exists (select 1 from client other where other.fingerprint = $17 and other.id <> $1)"
+        );
+        let done = write!(self, bind_client!(sql(put), &id, &said).bind(&secret_hash).bind(&fingerprint), execute)?;
+        Ok(done == 1)
     }
 
     /// Ends a registration (RFC 7592 §2.3): its token stops working, and with the last token of a client the

@@ -142,6 +142,7 @@ impl Store {
                 connection.close().await.map_err(StoreError::from)?;
             }
         }
+        self.fill_client_metadata().await?;
         Ok(())
     }
 }

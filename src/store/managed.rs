@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use oauth::id::ClientId;
-use oauth::redirect_uri::RedirectUri;
 use oauth::time::{Timestamp, whole_seconds};
 
-use super::client::{Row, client_columns, forget_fingerprint, inline_keys, keys_uri, list, methods};
+use super::client::{Row, Said, bind_client, client_columns, forget_fingerprint, said_columns, said_values};
 use super::ending::{Ended, end_grants_of_client};
 use super::statement::sql;
 use super::{Store, StoreError, read, transact, write};
@@ -56,6 +55,19 @@ fn seconds(span: Option<Duration>) -> Option<i64> {
     span.map(whole_seconds)
 }
 
+/// Binds what an administrator decides about a client.
+macro_rules! bind_terms {
+    ($statement:expr, $description:expr, $terms:expr) => {
+        $statement
+            .bind($description)
+            .bind($terms.allowed_scope.as_ref().map(ToString::to_string))
+            .bind(seconds($terms.access_ttl))
+            .bind(seconds($terms.refresh_idle_ttl))
+            .bind(seconds($terms.refresh_absolute_ttl))
+            .bind($terms.first_party)
+    };
+}
+
 /// Ends what a client has: the requests that people are still looking at, its codes, its connections. In this order an
 /// approval or a redemption that is under way is waited for, and what came of it is seen. Gives an `Ended`.
 macro_rules! end_client {
@@ -90,33 +102,20 @@ impl Store {
     /// When the database fails.
     pub async fn insert_managed_client(&self, new: &NewManaged<'_>) -> Result<bool, StoreError> {
         let Properties { metadata, description, terms } = new.properties;
-        let done = write!(self, sql(
-            "insert into client (id, name, uri, redirect_uris, auth_method, grant_types, scope, secret_hash, shared,
-                 registered_at, origin, description, tos_uri, policy_uri, jwks, jwks_uri, allowed_scope, access_ttl,
-                 refresh_idle_ttl, refresh_absolute_ttl, first_party)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, false, $9, 'managed', $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                 $19)
-             on conflict (id) do nothing"
-        )
-        .bind(new.id)
-        .bind(&metadata.name)
-        .bind(&metadata.uri)
-        .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
-        .bind(methods(metadata))
-        .bind(list(metadata.grant_types.iter()))
-        .bind(metadata.scope.to_string())
-        .bind(new.secret_hash)
-        .bind(new.now)
-        .bind(description)
-        .bind(&metadata.tos_uri)
-        .bind(&metadata.policy_uri)
-        .bind(inline_keys(metadata))
-        .bind(keys_uri(metadata))
-        .bind(terms.allowed_scope.as_ref().map(ToString::to_string))
-        .bind(seconds(terms.access_ttl))
-        .bind(seconds(terms.refresh_idle_ttl))
-        .bind(seconds(terms.refresh_absolute_ttl))
-        .bind(terms.first_party), execute)?;
+        let said = Said::of(metadata)?;
+        let put = concat!(
+            "insert into client (id, ",
+            said_columns!(),
+            ", shared, origin, registered_at, secret_hash, description, allowed_scope, access_ttl, refresh_idle_ttl,
+                 refresh_absolute_ttl, first_party) values ($1, ",
+            said_values!(),
+            ", false, 'managed', $16, $17, $18, $19, $20, $21, $22, $23) on conflict (id) do nothing"
+        );
+        let done = write!(
+            self,
+            bind_terms!(bind_client!(sql(put), new.id, &said).bind(new.now).bind(new.secret_hash), description, terms),
+            execute
+        )?;
         Ok(done == 1)
     }
 
@@ -191,35 +190,19 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (id, secret_hash) = (id.clone(), secret_hash.cloned());
         let Properties { metadata, description, terms } = properties.clone();
+        let said = Said::of(&metadata)?;
         transact!(self, long, |tx| {
-            let done = sqlx::query(
-                "update client set revision = revision + 1, name = $3, uri = $4, redirect_uris = $5, auth_method = $6,
-                     grant_types = $7, scope = $8, secret_hash = $9, description = $10, tos_uri = $11,
-                     policy_uri = $12, jwks = $13, jwks_uri = $14, allowed_scope = $15, access_ttl = $16,
-                     refresh_idle_ttl = $17, refresh_absolute_ttl = $18, first_party = $19
-                 where id = $1 and revision = $2 and origin = 'managed' and deleted_at is null",
-            )
-            .bind(&id)
-            .bind(revision)
-            .bind(&metadata.name)
-            .bind(&metadata.uri)
-            .bind(list(metadata.redirect_uris.iter().map(RedirectUri::as_str)))
-            .bind(methods(&metadata))
-            .bind(list(metadata.grant_types.iter()))
-            .bind(metadata.scope.to_string())
-            .bind(&secret_hash)
-            .bind(&description)
-            .bind(&metadata.tos_uri)
-            .bind(&metadata.policy_uri)
-            .bind(inline_keys(&metadata))
-            .bind(keys_uri(&metadata))
-            .bind(terms.allowed_scope.as_ref().map(ToString::to_string))
-            .bind(seconds(terms.access_ttl))
-            .bind(seconds(terms.refresh_idle_ttl))
-            .bind(seconds(terms.refresh_absolute_ttl))
-            .bind(terms.first_party)
-            .execute(&mut *tx)
-            .await?;
+            let put = sqlx::query(concat!(
+                "update client set (",
+                said_columns!(),
+                ") = (",
+                said_values!(),
+                "), revision = revision + 1, secret_hash = $17, description = $18, allowed_scope = $19, access_ttl = $20,
+                     refresh_idle_ttl = $21, refresh_absolute_ttl = $22, first_party = $23
+                 where id = $1 and revision = $16 and origin = 'managed' and deleted_at is null"
+            ));
+            let statement = bind_client!(put, &id, &said).bind(revision).bind(&secret_hash);
+            let done = bind_terms!(statement, &description, &terms).execute(&mut *tx).await?;
             if done.rows_affected() == 1 {
                 sqlx::query(
                     "update client set old_secret_hash = null, old_secret_expires_at = null
@@ -230,13 +213,11 @@ impl Store {
                 .await?;
                 if ask_again {
                     ask_again!(tx, &id);
-                    sqlx::query(
-                        "delete from client_keys where client_id = $1 and uri not in
-                         (select jwks_uri from client where id = $1 and jwks_uri is not null)",
-                    )
-                    .bind(&id)
-                    .execute(&mut *tx)
-                    .await?;
+                    sqlx::query("delete from client_keys where client_id = $1 and uri <> coalesce($2, '')")
+                        .bind(&id)
+                        .bind(&said.before.jwks_uri)
+                        .execute(&mut *tx)
+                        .await?;
                 }
             }
             done.rows_affected() == 1

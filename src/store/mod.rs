@@ -13,6 +13,7 @@ mod authorization;
 pub mod backup;
 mod budget;
 mod client;
+mod client_before;
 mod code;
 mod connect;
 mod connection;

@@ -435,18 +435,7 @@ on_both_databases! {
             words("grant_types", json!(["authorization_code"])),
         ] {
             let (own, mut browser) = fresh(&server).await;
-            // The row itself is changed too, past all care that forgets approvals.
-            let sql = format!("select client_digest from consent where client_id = '{}'", own.client_id);
-            let digest = raw(&server, &sql).await;
             assert_eq!(reregister(&own, &body).await, StatusCode::OK, "{body}");
-            assert!(raw(&server, &sql).await.is_empty());
-            let id = server.user_id(USER).await;
-            let old = format!(
-                "insert into consent (user_id, client_id, redirect_uri, resource, scope, offline, granted_at, client_digest)
-                 values ('{id}', '{}', '{VENDOR}', '{}', 'docs:read', false, 1, '{}')",
-                own.client_id, server.mcp(), digest[0][0],
-            );
-            raw(&server, &old).await;
             assert!(!is_remembered(&own, &mut browser, &ask).await, "{body}");
         }
         // An approval of an older build.

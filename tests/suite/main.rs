@@ -78,6 +78,7 @@ mod store_random;
 mod token_code;
 mod token_jwt;
 mod token_refresh;
+mod upgrade;
 
 /// Runs each test on both databases. PostgreSQL comes from `PORTCULLIS_TEST_POSTGRES`, which `make test` sets.
 macro_rules! on_both_databases {

@@ -284,8 +284,16 @@ impl TestServer {
 
     /// Stops the server, as a deployment does, and starts another on the same database, at the same time of day.
     pub async fn restart(self, settings: &[(&str, &str)]) -> Self {
+        self.restart_after(&[], settings).await
+    }
+
+    /// The same, with these statements run on the database in between.
+    pub async fn restart_after(self, statements: &[&str], settings: &[(&str, &str)]) -> Self {
         let (now, origin, resolver) = (self.now().0, self.origin.clone(), self.resolver.clone());
         let database = self.stop().await;
+        if !statements.is_empty() {
+            raw(&database.url, statements).await.unwrap();
+        }
         Self::at(now, database, settings, Some(&origin), resolver).await
     }
 

@@ -34,6 +34,13 @@ const MAY_READ_ALL: [(&str, &str); 12] = [
 /// cost.
 const OF_ONE_DATABASE: [&str; 2] = ["backup.rs", "pooler.rs"];
 
+/// The columns of a client's metadata, and the values that are written there.
+const SAID: (&str, &str) = (
+    "metadata, name, uri, software_id, software_version, application_type, redirect_uris, auth_method, grant_types,
+     scope, tos_uri, policy_uri, jwks, jwks_uri",
+    "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15",
+);
+
 /// The texts of all statements in `src/store`, blanks collapsed.
 fn statements() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store");
@@ -47,7 +54,11 @@ fn statements() -> Vec<String> {
         let code: Vec<_> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let code = code.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
         // The columns of a client, and of a recorded step, stand in macros of their own.
-        let code = code.replace("\", client_columns!(), \"", "c.id").replace("\", attempt_columns!(), \"", "id");
+        let code = code
+            .replace("\", client_columns!(), \"", "c.id")
+            .replace("\", said_columns!(), \"", SAID.0)
+            .replace("\", said_values!(), \"", SAID.1)
+            .replace("\", attempt_columns!(), \"", "id");
         let texts = code.split('"').skip(1).step_by(2).map(str::trim);
         let verbs = ["select ", "insert ", "update ", "delete "];
         found.extend(texts.filter(|text| verbs.iter().any(|verb| text.starts_with(verb))).map(str::to_owned));

@@ -169,6 +169,7 @@ impl ClientMetadata {
 
     /// A digest of all that a public client registered: equal registrations are one client, and get one id (B7).
     #[must_use]
+    #[expect(clippy::unneeded_field_pattern, reason = "a new one has to be put on either side")]
     pub fn fingerprint(&self) -> String {
         let Self {
             redirect_uris,
