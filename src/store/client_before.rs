@@ -62,21 +62,20 @@ impl Before {
 
     pub(super) fn metadata(self) -> Result<ClientMetadata, StoreError> {
         let list = |json: &str| serde_json::from_str::<Vec<String>>(json).map_err(unreadable);
+        let redirect_uris = list(&self.redirect_uris)?
+            .into_iter()
+            .map(RedirectUri::try_from)
+            .collect::<Result<_, _>>()
+            .map_err(|error| StoreError::corrupt("redirect URI", error))?;
+        let auth_methods = self
+            .auth_method
+            .split(' ')
+            .map(|word| AuthMethod::try_from(word.to_owned()))
+            .collect::<Result<_, _>>()
+            .map_err(unreadable)?;
+        let scope = Scope::try_from(self.scope).map_err(unreadable)?;
         Ok(ClientMetadata {
-            redirect_uris: list(&self.redirect_uris)?
-                .into_iter()
-                .map(RedirectUri::try_from)
-                .collect::<Result<_, _>>()
-                .map_err(|error| StoreError::corrupt("redirect URI", error))?,
-            auth_methods: self
-                .auth_method
-                .split(' ')
-                .map(|word| AuthMethod::try_from(word.to_owned()))
-                .collect::<Result<_, _>>()
-                .map_err(unreadable)?,
             keys: self.jwks.map(ClientKeys::Inline).or_else(|| self.jwks_uri.map(ClientKeys::Uri)),
-            grant_types: list(&self.grant_types)?,
-            scope: Scope::try_from(self.scope).map_err(unreadable)?,
             name: self.name,
             uri: self.uri,
             tos_uri: self.tos_uri,
@@ -84,6 +83,7 @@ impl Before {
             software_id: self.software_id,
             software_version: self.software_version,
             application_type: self.application_type,
+            ..ClientMetadata::bare(redirect_uris, auth_methods, list(&self.grant_types)?, scope)
         })
     }
 }

@@ -109,19 +109,11 @@ impl Bed {
     }
 
     pub fn metadata(name: &str) -> ClientMetadata {
+        let callback = RedirectUri::from_stored(REDIRECT).unwrap();
+        let grants = vec!["authorization_code".into(), "refresh_token".into()];
         ClientMetadata {
-            redirect_uris: vec![RedirectUri::from_stored(REDIRECT).unwrap()],
-            auth_methods: vec![AuthMethod::None],
-            keys: None,
-            grant_types: vec!["authorization_code".into(), "refresh_token".into()],
-            scope: scope("a b"),
             name: Some(name.into()),
-            uri: None,
-            tos_uri: None,
-            policy_uri: None,
-            software_id: None,
-            software_version: None,
-            application_type: None,
+            ..ClientMetadata::bare(vec![callback], vec![AuthMethod::None], grants, scope("a b"))
         }
     }
 

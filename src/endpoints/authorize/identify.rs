@@ -133,12 +133,11 @@ async fn adopt(
         let network = app.visits.proxies.network_of(parts);
         limits.register.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
     }
-    let metadata = ClientMetadata::of_public(
-        uri,
-        vendor.map(|profile| profile.name.clone()),
-        &app.rules.grant_types,
-        &app.rules.scope,
-    );
+    let grant_types = app.rules.grant_types.iter().map(|grant| (*grant).to_owned()).collect();
+    let metadata = ClientMetadata {
+        name: vendor.map(|profile| profile.name.clone()),
+        ..ClientMetadata::bare(vec![uri], vec![AuthMethod::None], grant_types, app.rules.scope.clone())
+    };
     app.store.adopt_client(id, &metadata, now).await?;
     tracing::info!(client = %id, "a client with an id of ours that was not stored any more is taken in again");
     visit.is_of(id);

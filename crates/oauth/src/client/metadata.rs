@@ -65,21 +65,21 @@ pub struct ClientMetadata {
 }
 
 impl ClientMetadata {
-    /// The least that a public client can be: one callback.
+    /// What every client has, and nothing else.
     #[must_use]
-    pub fn of_public(
-        redirect_uri: RedirectUri,
-        name: Option<String>,
-        grant_types: &[&'static str],
-        scope: &Scope,
+    pub fn bare(
+        redirect_uris: Vec<RedirectUri>,
+        auth_methods: Vec<AuthMethod>,
+        grant_types: Vec<String>,
+        scope: Scope,
     ) -> Self {
         Self {
-            redirect_uris: vec![redirect_uri],
-            auth_methods: vec![AuthMethod::None],
+            redirect_uris,
+            auth_methods,
             keys: None,
-            grant_types: grant_types.iter().map(|grant| (*grant).to_owned()).collect(),
-            scope: scope.clone(),
-            name,
+            grant_types,
+            scope,
+            name: None,
             uri: None,
             tos_uri: None,
             policy_uri: None,
