@@ -51,6 +51,9 @@ pub(crate) struct ClientView {
     tos_uri: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_uri: Option<String>,
+    /// Ways to reach the people who look after it, as it says itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    contacts: Vec<String>,
     /// Whether it has a secret.
     has_secret: bool,
     /// Until when the secret from before the last rotation is good, if one is.
@@ -96,6 +99,7 @@ impl ClientView {
             client_uri: metadata.uri.clone(),
             tos_uri: metadata.tos_uri.clone(),
             policy_uri: metadata.policy_uri.clone(),
+            contacts: metadata.contacts.clone(),
             has_secret: client.secrets.current.is_some(),
             old_secret_expires_at: client.secrets.old.as_ref().map(|(_, until)| *until).filter(|until| *until > now),
             logo_url: None,

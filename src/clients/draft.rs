@@ -127,6 +127,7 @@ const fn field_of(member: Member) -> &'static str {
         | Member::ClientUri
         | Member::TosUri
         | Member::PolicyUri
+        | Member::Contacts
         | Member::SoftwareId
         | Member::SoftwareVersion
         | Member::ApplicationType

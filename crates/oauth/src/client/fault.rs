@@ -38,6 +38,8 @@ crate::words! {
         TosUri = "tos_uri",
         /// Its privacy policy.
         PolicyUri = "policy_uri",
+        /// Ways to reach the people who look after the client.
+        Contacts = "contacts",
         /// Which software it is.
         SoftwareId = "software_id",
         /// Which version of the software.

@@ -52,6 +52,9 @@ pub struct ClientMetadata {
     /// Its privacy policy, self-asserted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_uri: Option<String>,
+    /// Ways to reach the people who look after it, self-asserted: mostly e-mail addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
     /// `software_id`, self-asserted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub software_id: Option<String>,
@@ -83,6 +86,7 @@ impl ClientMetadata {
             uri: None,
             tos_uri: None,
             policy_uri: None,
+            contacts: Vec::new(),
             software_id: None,
             software_version: None,
             application_type: None,
@@ -137,6 +141,7 @@ impl ClientMetadata {
             uri,
             tos_uri,
             policy_uri,
+            contacts,
             software_id,
             software_version,
             application_type,
@@ -150,21 +155,30 @@ impl ClientMetadata {
             Some(ClientKeys::Uri(uri)) => (None, Some(uri)),
             None => (None, None),
         };
-        digest_of(&json!([
-            sorted(redirect_uris.iter().map(RedirectUri::as_str).collect()),
-            sorted(auth_methods.iter().map(|method| method.as_str()).collect()),
-            keys,
-            keys_uri,
-            sorted(grant_types.iter().map(String::as_str).collect()),
-            scope.to_string(),
-            name,
-            uri,
-            tos_uri,
-            policy_uri,
-            software_id,
-            software_version,
-            application_type,
-        ]))
+        let later = Self::later(&sorted(contacts.iter().map(String::as_str).collect()));
+        digest_of(
+            json!([
+                sorted(redirect_uris.iter().map(RedirectUri::as_str).collect()),
+                sorted(auth_methods.iter().map(|method| method.as_str()).collect()),
+                keys,
+                keys_uri,
+                sorted(grant_types.iter().map(String::as_str).collect()),
+                scope.to_string(),
+                name,
+                uri,
+                tos_uri,
+                policy_uri,
+                software_id,
+                software_version,
+                application_type,
+            ]),
+            later,
+        )
+    }
+
+    /// Members that came after digests were first stored: of a client that has none of them, nothing.
+    fn later(contacts: &[String]) -> Option<Value> {
+        (!contacts.is_empty()).then(|| json!({ "contacts": contacts }))
     }
 
     /// A digest of all that a public client registered: equal registrations are one client, and get one id (B7).
@@ -182,26 +196,33 @@ impl ClientMetadata {
             uri,
             tos_uri,
             policy_uri,
+            contacts,
             software_id,
             software_version,
             application_type,
         } = self;
-        digest_of(&json!([
-            redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(),
-            grant_types,
-            scope.to_string(),
-            name,
-            uri,
-            tos_uri,
-            policy_uri,
-            software_id,
-            software_version,
-            application_type,
-        ]))
+        digest_of(
+            json!([
+                redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(),
+                grant_types,
+                scope.to_string(),
+                name,
+                uri,
+                tos_uri,
+                policy_uri,
+                software_id,
+                software_version,
+                application_type,
+            ]),
+            Self::later(contacts),
+        )
     }
 }
 
-fn digest_of(value: &Value) -> String {
+fn digest_of(mut value: Value, later: Option<Value>) -> String {
+    if let (Value::Array(members), Some(later)) = (&mut value, later) {
+        members.push(later);
+    }
     URL_SAFE_NO_PAD.encode(Sha256::digest(value.to_string().as_bytes()))
 }
 

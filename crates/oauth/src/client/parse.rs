@@ -82,6 +82,7 @@ impl ClientMetadata {
             uri: reader.link(Member::ClientUri, |before| &before.uri)?,
             tos_uri: reader.link(Member::TosUri, |before| &before.tos_uri)?,
             policy_uri: reader.link(Member::PolicyUri, |before| &before.policy_uri)?,
+            contacts: reader.contacts()?,
             software_id: reader.line(Member::SoftwareId, MAX_NAME, |before| &before.software_id)?,
             software_version: reader.line(Member::SoftwareVersion, MAX_NAME, |before| &before.software_version)?,
             application_type: reader.line(Member::ApplicationType, 32, |before| &before.application_type)?,
@@ -270,6 +271,18 @@ impl<'a> Reader<'a> {
             }));
         }
         Ok(accepted)
+    }
+
+    fn contacts(&self) -> Result<Vec<String>, MetadataFault> {
+        const MEMBER: Member = Member::Contacts;
+        if let Some(kept) = self.kept(MEMBER) {
+            return Ok(kept.contacts.clone());
+        }
+        let contacts = match (self.texts(MEMBER), self.source) {
+            (Err(_), Source::Document(_)) => None,
+            (contacts, _) => contacts?,
+        };
+        Ok(contacts.unwrap_or_default().into_iter().map(shown).filter(|text| !text.is_empty()).collect())
     }
 
     fn grant_types(&self) -> Result<Vec<String>, MetadataFault> {

@@ -432,6 +432,23 @@ fn an_administrator_changes_what_is_named() {
     assert_eq!((by_secret.keys, by_secret.auth_methods.len()), (None, 2), "keys without use are forgotten");
 }
 
+/// RFC 7591 §2: kept and echoed as they show, and part of what people approve.
+#[test]
+fn contacts_are_kept_from_every_source() {
+    let without = by_source(&json!({ "contacts": [] })).map(Result::unwrap);
+    let with = by_source(&json!({ "contacts": ["ada@example.com", " sup\u{202e}port ", ""] })).map(Result::unwrap);
+    for (without, with) in without.iter().zip(&with) {
+        assert_eq!(with.contacts, ["ada@example.com", "support"]);
+        assert_eq!(with.registered()["contacts"], json!(with.contacts));
+        assert!(!without.registered().contains_key("contacts"));
+        assert!(with.digest() != without.digest() && with.fingerprint() != without.fingerprint());
+    }
+    let [registered, published, entered] = by_source(&json!({ "contacts": "ada@example.com" }));
+    let named = |read: Result<_, MetadataFault>| read.unwrap_err().to_string().starts_with("contacts must be");
+    assert!(named(registered) && named(entered));
+    assert!(published.unwrap().contacts.is_empty(), "a person can't mend a document");
+}
+
 /// What is stored comes back as it was: a digest that an approval was kept with stays good.
 #[test]
 fn stored_metadata_comes_back_as_it_was() {
