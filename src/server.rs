@@ -20,6 +20,7 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use crate::account;
 use crate::api;
 use crate::app::App;
+use crate::app::limits::{Class, limited};
 use crate::config::Tool;
 use crate::endpoints::{
     authorize, consent, discovery, document, health, login, logo, probe, register, revoke, setup, token,
@@ -34,8 +35,8 @@ pub fn router(app: &App) -> Router {
     let paths = &app.config.paths;
     let patience = app.config.database.acquire_timeout;
     let mut api = Router::new()
-        .merge(both(&paths.token, post(token::handle).fallback(only_post)))
-        .merge(both(&paths.revoke, post(revoke::handle).fallback(only_post)))
+        .merge(both(&paths.token, limited(app, Class::Token, post(token::handle)).fallback(only_post)))
+        .merge(both(&paths.revoke, limited(app, Class::Revocation, post(revoke::handle)).fallback(only_post)))
         .route(&paths.jwks, get(discovery::jwks))
         .route("/.well-known/{*rest}", any(discovery::unknown))
         .route("/.well-known", any(discovery::unknown));
@@ -43,7 +44,8 @@ pub fn router(app: &App) -> Router {
         api = api.route(&path, get(async move |visit: Visit, uri: Uri| discovery::document(body, visit, &uri)));
     }
     if let Some(path) = &app.paths.register {
-        api = api.merge(both(path, post(register::create).fallback(only_post))).route(
+        let create = limited(app, Class::Registration, post(register::create));
+        api = api.merge(both(path, create.fallback(only_post))).route(
             &format!("{path}/{{client_id}}"),
             get(register::manage).put(register::manage).delete(register::manage).fallback(only_post),
         );
@@ -64,10 +66,11 @@ pub fn router(app: &App) -> Router {
         pages = pages.merge(both("/authorize", get(authorize::handle).post(authorize::handle)));
     }
     if free("/token") {
-        api = api.merge(both("/token", post(token::handle).fallback(only_post)));
+        api = api.merge(both("/token", limited(app, Class::Token, post(token::handle)).fallback(only_post)));
     }
     if free("/register") && app.paths.register.is_some() {
-        api = api.merge(both("/register", post(register::create).fallback(only_post)));
+        let create = limited(app, Class::Registration, post(register::create));
+        api = api.merge(both("/register", create.fallback(only_post)));
     }
     let state = mcp_state(app);
     let protected = Router::new().merge(both(&paths.mcp, any(mcp::handle))).with_state(state.clone());
@@ -89,9 +92,9 @@ pub fn router(app: &App) -> Router {
         .route("/", get(account::landing))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .route("/probe", any(probe::arrived))
-        .route("/probe/stream", get(probe::stream))
-        .route("/clients/{id}/logo", get(logo::handle).fallback(other_method))
+        .route("/probe", limited(app, Class::Probe, any(probe::arrived)))
+        .route("/probe/stream", limited(app, Class::Probe, get(probe::stream)))
+        .route("/clients/{id}/logo", limited(app, Class::Logo, get(logo::handle)).fallback(other_method))
         .merge(pages.method_not_allowed_fallback(other_method))
         .merge(admin.method_not_allowed_fallback(other_method))
         .with_state(app.clone())

@@ -8,6 +8,7 @@ pub(crate) mod client_auth;
 pub mod directory;
 pub(crate) mod jobs;
 pub(crate) mod known;
+pub(crate) mod limits;
 mod readiness;
 pub(crate) mod visit;
 mod watch;
@@ -38,7 +39,6 @@ use crate::crypto::random::Random;
 use crate::fetch::{FetchSetupError, Resolver};
 use crate::http::address::Proxies;
 use crate::http::cookie::Cookies;
-use crate::http::limit::Limit;
 use crate::http::respond::Edge;
 use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
@@ -49,6 +49,7 @@ use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;
 pub use jobs::JobError;
+use limits::Limits;
 use watch::Watch;
 
 /// The application, cheap to clone: one value that every handler takes.
@@ -84,27 +85,6 @@ pub struct Parts {
     inbox: std::sync::Mutex<Option<Inbox>>,
     readiness: readiness::Readiness,
     polling: tokio::sync::Mutex<Watch>,
-}
-
-/// The ceilings of the endpoints that strangers reach.
-#[derive(Debug)]
-pub(crate) struct Limits {
-    pub(crate) register: Limit,
-    pub(crate) authorize: Limit,
-    /// In KiB that are kept.
-    pub(crate) kept: Limit,
-    pub(crate) token: Limit,
-    pub(crate) probe: Limit,
-    pub(crate) api_failures: Limit,
-}
-
-impl Limits {
-    /// Forgets networks that have not been seen for a while.
-    pub(crate) fn sweep(&self) {
-        for limit in [&self.register, &self.authorize, &self.kept, &self.token, &self.probe, &self.api_failures] {
-            limit.sweep();
-        }
-    }
 }
 
 /// How long one client's tokens live.
@@ -208,17 +188,7 @@ impl App {
         let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, at_once)?;
         passwords.take_note(&store.password_costs().await?);
         let library = Library::open(config.docs.folder.as_deref(), config.url(&config.paths.docs))?;
-        let limits = config.limits.enabled.then(|| Limits {
-            register: Limit::new(config.limits.register_per_minute, Some(config.limits.register_per_minute_total)),
-            authorize: Limit::new(config.limits.authorize_per_minute, None),
-            kept: Limit::new(
-                config.limits.authorize_kib_per_minute,
-                Some(config.limits.authorize_kib_per_minute_total),
-            ),
-            token: Limit::new(config.limits.token_per_minute, None),
-            probe: Limit::new(config.limits.authorize_per_minute, None),
-            api_failures: Limit::new(config.limits.api_failures_per_minute, None),
-        });
+        let limits = Limits::of(&config.limits);
         let (recorder, inbox) = if config.attempts.enabled {
             let (recorder, inbox) = recorder::open();
             (recorder, Some(inbox))

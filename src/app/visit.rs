@@ -12,6 +12,7 @@ impl FromRequestParts<App> for Visit {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        Ok(app.visits.of(parts))
+        // One that a layer has made already goes on.
+        Ok(parts.extensions.remove::<Self>().unwrap_or_else(|| app.visits.of(parts)))
     }
 }

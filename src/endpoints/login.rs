@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use oauth::cause::Cause;
 use oauth::params::Params;
@@ -77,7 +77,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     check_form(app, cookie.as_ref(), PURPOSE, form.first("csrf").unwrap_or_default())?;
     let target = target(app, visit, &parts, &query, &form, now).await?;
     let typed = form.first("username").unwrap_or_default().to_owned();
-    match authenticate(app, &parts, &typed, form.first("password").unwrap_or_default(), now).await? {
+    match authenticate(app, visit, &parts.headers, &typed, form.first("password").unwrap_or_default(), now).await? {
         Outcome::Welcome(user) => {
             let (proved, location) = ((&user.id, user.credential), target.location(app));
             if let Some(response) = browser::sign_in(app, &parts.headers, proved, &location, now).await? {
@@ -193,19 +193,20 @@ enum Outcome {
 /// behind the same address, can lock its owner out.
 async fn authenticate(
     app: &App,
-    parts: &Parts,
+    visit: &Visit,
+    headers: &HeaderMap,
     typed: &str,
     password: &str,
     now: Timestamp,
 ) -> Result<Outcome, PageRejection> {
-    let network = app.visits.proxies.network_of(parts);
+    let network = visit.network_name();
     let username = Username::parse(typed).ok();
     let name = username.as_ref().map_or("", Username::as_str);
     let user = match &username {
         Some(username) => app.store.find_user_by_name(username).await?.filter(|user| user.disabled_at.is_none()),
         None => None,
     };
-    let browser = known::recognise(app, &parts.headers, user.as_ref(), now);
+    let browser = known::recognise(app, headers, user.as_ref(), now);
     let most = i64::from(app.config.limits.sign_in_failures.get());
     let subjects = match &browser {
         Some(nonce) => vec![(format!("browser {nonce}"), most)],
@@ -245,7 +246,7 @@ async fn authenticate(
             Ok(Outcome::Welcome(Box::new(user)))
         }
         (None, _) | (Some(_), Checked::Wrong) => {
-            tracing::info!(%network, "sign-in failed");
+            tracing::info!(network, "sign-in failed");
             Ok(Outcome::Wrong)
         }
     }

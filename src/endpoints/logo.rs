@@ -3,8 +3,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,17 +25,11 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Response {
     let id = id.ok().and_then(|Path(id)| ClientId::parse(id).ok());
-    let (parts, _) = request.into_parts();
-    let outcome = serve(&app, id.as_ref(), &parts).await;
+    let outcome = serve(&app, id.as_ref(), request.headers()).await;
     app.edge.json("logo", &visit, outcome)
 }
 
-async fn serve(app: &App, id: Option<&ClientId>, parts: &Parts) -> Result<Response, Rejection> {
-    let headers = &parts.headers;
-    if let Some(limits) = &app.limits {
-        let network = app.visits.proxies.network_of(parts);
-        limits.authorize.check(network).map_err(|wait| Rejection::TooMany { wait })?;
-    }
+async fn serve(app: &App, id: Option<&ClientId>, headers: &HeaderMap) -> Result<Response, Rejection> {
     let logo = match id {
         Some(id) => app.store.find_logo(id).await?,
         None => None,

@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::app::App;
-use crate::http::address::{Forwarding, Network};
+use crate::http::address::Forwarding;
 use crate::http::respond::{Rejection, json};
 use crate::http::visit::Visit;
 
@@ -60,12 +60,11 @@ struct Arrived<'a> {
 /// `/probe`, by any method.
 pub(crate) async fn arrived(State(app): State<App>, visit: Visit, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let outcome = report(&app, &parts);
+    let outcome = report(&app, &visit, &parts);
     app.edge.json("probe", &visit, outcome)
 }
 
-fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
-    let network = admit(app, parts)?;
+fn report(app: &App, visit: &Visit, parts: &Parts) -> Result<Response, Rejection> {
     let headers = &parts.headers;
     let (_, forwarding) = app.visits.proxies.client_of(parts);
     let arrived = Arrived {
@@ -76,7 +75,7 @@ fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
         host: text(headers, "host").or_else(|| parts.uri.authority().map(ToString::to_string)),
         authorization: headers.contains_key(header::AUTHORIZATION),
         headers: headers.keys().map(HeaderName::as_str).take(MOST_NAMES).collect(),
-        network: network.to_string(),
+        network: visit.network_name(),
         forwarded_proto: text(headers, "x-forwarded-proto"),
         forwarded_host: text(headers, "x-forwarded-host"),
         forwarded_for: forwarding != Forwarding::None,
@@ -88,13 +87,7 @@ fn report(app: &App, parts: &Parts) -> Result<Response, Rejection> {
 
 /// `GET /probe/stream`: events that must arrive one by one. What stands in front may collect them first, and then the
 /// streams of MCP don't pass it either (E3).
-pub(crate) async fn stream(State(app): State<App>, visit: Visit, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let outcome = admit(&app, &parts).map(|_| events());
-    app.edge.json("probe", &visit, outcome)
-}
-
-fn events() -> Response {
+pub(crate) async fn stream() -> Response {
     let (mut writer, reader) = tokio::io::duplex(256);
     tokio::spawn(async move {
         for number in 1..=EVENTS {
@@ -113,14 +106,6 @@ fn events() -> Response {
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (headers, Body::from_stream(ReaderStream::new(reader))).into_response()
-}
-
-fn admit(app: &App, parts: &Parts) -> Result<Network, Rejection> {
-    let network = app.visits.proxies.network_of(parts);
-    if let Some(limits) = &app.limits {
-        limits.probe.check(network).map_err(|wait| Rejection::TooMany { wait })?;
-    }
-    Ok(network)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -28,12 +28,7 @@ pub(crate) async fn create(State(app): State<App>, mut visit: Visit, request: Re
 }
 
 async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
-    visit.stage = Stage::Registration;
     let (parts, body) = request.into_parts();
-    if let Some(limits) = &app.limits {
-        let network = app.visits.proxies.network_of(&parts);
-        limits.register.check(network).map_err(|wait| Rejection::TooMany { wait })?;
-    }
     if let RegistrationPolicy::Token(expected) = &app.config.registration.policy {
         let right =
             bearer(&parts.headers).is_some_and(|own| own.hash().matches(&Secret::presented(expected.as_str()).hash()));

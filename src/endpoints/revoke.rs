@@ -24,12 +24,7 @@ pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Re
 }
 
 async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
-    visit.stage = Stage::Revoke;
     let (parts, body) = request.into_parts();
-    if let Some(limits) = &app.limits {
-        let network = app.visits.proxies.network_of(&parts);
-        limits.token.check(network).map_err(|wait| Rejection::TooMany { wait })?;
-    }
     let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;
     visit.received(&params);
     let now = app.clock.now();

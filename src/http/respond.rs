@@ -70,6 +70,22 @@ pub(crate) enum Rejection {
     Failed(Failure),
 }
 
+/// Too many requests: when to try again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TooMany(pub(crate) Duration);
+
+impl From<TooMany> for Rejection {
+    fn from(TooMany(wait): TooMany) -> Self {
+        Self::TooMany { wait }
+    }
+}
+
+impl From<TooMany> for PageRejection {
+    fn from(TooMany(wait): TooMany) -> Self {
+        Self::TooMany { wait }
+    }
+}
+
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)

@@ -13,7 +13,7 @@ use oauth::id::{AuthorizationId, ClientId, GrantId};
 use oauth::params::Params;
 use oauth::time::Timestamp;
 
-use super::address::Proxies;
+use super::address::{Network, Proxies};
 use crate::attempts::recorder::Recorder;
 use crate::attempts::scrub;
 use crate::crypto::master::AttemptKey;
@@ -30,7 +30,7 @@ pub(crate) struct Visits {
 }
 
 /// One request, as the record sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Visit {
     /// The step that it is about; what the edge refuses is recorded under it.
     pub(crate) stage: Stage,
@@ -38,7 +38,7 @@ pub(crate) struct Visit {
     early: bool,
     at: Timestamp,
     agent: String,
-    network: String,
+    network: Option<Network>,
     client_id: Option<ClientId>,
     grant_id: Option<GrantId>,
     detail: Vec<(String, String)>,
@@ -57,7 +57,7 @@ impl Visits {
     pub(crate) fn of(&self, parts: &Parts) -> Visit {
         let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.map(|agent| scrub::agent(&agent)).unwrap_or_default();
-        self.from(&agent, self.proxies.network_of(parts).to_string())
+        self.from(&agent, Some(self.proxies.network_of(parts)))
     }
 
     /// The visit of a request of which only the grant is known any more.
@@ -70,14 +70,14 @@ impl Visits {
 
     /// The visit of a request that nothing is known of any more.
     pub(crate) fn nobody(&self) -> Visit {
-        self.from("", String::new())
+        self.from("", None)
     }
 
-    fn from(&self, agent: &str, network: String) -> Visit {
+    fn from(&self, agent: &str, network: Option<Network>) -> Visit {
         let at = self.clock.now();
         Visit {
             stage: Stage::Other,
-            attempt: self.key.early(&network, at),
+            attempt: self.key.early(&name_of(network), at),
             early: true,
             at,
             agent: agent.to_owned(),
@@ -89,6 +89,10 @@ impl Visits {
             recorder: self.recorder.clone(),
         }
     }
+}
+
+fn name_of(network: Option<Network>) -> String {
+    network.map(|network| network.to_string()).unwrap_or_default()
 }
 
 /// Records that a web page asked whether it may call (CORS). Asks any other request for its method only.
@@ -115,9 +119,14 @@ impl Visit {
         &self.attempt
     }
 
-    /// The network that it comes from, as limits count it.
-    pub(crate) fn network(&self) -> &str {
-        &self.network
+    /// The network that it comes from, as limits count it, unless nothing is known of it any more.
+    pub(crate) fn network(&self) -> Option<Network> {
+        self.network
+    }
+
+    /// The same as text; empty if nothing is known.
+    pub(crate) fn network_name(&self) -> String {
+        name_of(self.network)
     }
 
     /// From now on this is an attempt of its own.
@@ -207,7 +216,7 @@ impl Visit {
             reason: scrub::reason(reason),
             detail,
             agent: self.agent.clone(),
-            network: self.network.clone(),
+            network: self.network_name(),
             client_id: self.client_id.clone(),
             grant_id: self.grant_id.clone(),
         });

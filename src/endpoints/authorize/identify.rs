@@ -3,7 +3,6 @@
 
 use super::document::unresolved;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use oauth::cause::Cause;
 use oauth::client::{AuthMethod, ClientIdUrl, ClientMetadata};
 use oauth::error::Refusal;
@@ -13,6 +12,7 @@ use oauth::redirect_uri::{Destination, RedirectUri};
 use oauth::time::Timestamp;
 
 use crate::app::App;
+use crate::app::limits::Class;
 use crate::clients::Found;
 use crate::config::RegistrationPolicy;
 use crate::http::respond::{PageRejection, Rejection, Trouble};
@@ -25,7 +25,6 @@ use crate::model::client::Client;
 pub(super) async fn identify(
     app: &App,
     visit: &mut Visit,
-    parts: &Parts,
     params: &Params,
     now: Timestamp,
 ) -> Result<(Client, RedirectUri), PageRejection> {
@@ -61,7 +60,7 @@ pub(super) async fn identify(
             visit.stage = Stage::Document;
             return Err(unresolved(app, &id, &why));
         }
-        Err(_) => match adopt(app, visit, parts, &id, requested, now).await? {
+        Err(_) => match adopt(app, visit, &id, requested, now).await? {
             Some(client) => client,
             None => return Err(unknown(app, &id, requested)),
         },
@@ -113,7 +112,6 @@ fn redirect_uri(app: &App, client: &Client, requested: Option<&str>) -> Result<R
 async fn adopt(
     app: &App,
     visit: &mut Visit,
-    parts: &Parts,
     id: &ClientId,
     requested: Option<&str>,
     now: Timestamp,
@@ -129,10 +127,7 @@ async fn adopt(
     if vendor.is_none() && uri.destination() == Destination::Https {
         return Ok(None);
     }
-    if let Some(limits) = &app.limits {
-        let network = app.visits.proxies.network_of(parts);
-        limits.register.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
-    }
+    app.admit(Class::Registration, visit)?;
     let grant_types = app.rules.grant_types.iter().map(|grant| (*grant).to_owned()).collect();
     let metadata = ClientMetadata {
         name: vendor.map(|profile| profile.name.clone()),

@@ -12,7 +12,6 @@ use std::num::NonZeroU32;
 
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::http::request::Parts;
 use axum::response::Response;
 use oauth::authorize::{AuthorizationRequest, AuthorizationRules};
 use oauth::cause::Cause;
@@ -25,6 +24,7 @@ use self::answer::{answer, refuse};
 use self::identify::{identify, still_stands, trouble, unreadable};
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, signed_in, step};
+use crate::app::limits::Class;
 use crate::http::body;
 use crate::http::respond::{Failure, PageRejection, see_other};
 use crate::http::visit::Visit;
@@ -48,7 +48,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
             let authorization = browser::authorization(app, visit, &parts.headers, Some(id), now).await?;
             dispatch(app, visit, &parts.headers, authorization, now).await
         }
-        _ => begin(app, visit, &parts, &params, now).await,
+        _ => begin(app, visit, &parts.headers, &params, now).await,
     }
 }
 
@@ -56,18 +56,15 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
 async fn begin(
     app: &App,
     visit: &mut Visit,
-    parts: &Parts,
+    headers: &HeaderMap,
     params: &Params,
     now: Timestamp,
 ) -> Result<Response, PageRejection> {
     let attempt = app.random.attempt_id();
     visit.begins(attempt.clone());
     visit.received(params);
-    if let Some(limits) = &app.limits {
-        let network = app.visits.proxies.network_of(parts);
-        limits.authorize.check(network).map_err(|wait| PageRejection::TooMany { wait })?;
-    }
-    let (client, redirect_uri) = identify(app, visit, parts, params, now).await?;
+    app.admit(Class::Authorization, visit)?;
+    let (client, redirect_uri) = identify(app, visit, params, now).await?;
     let exempt = &app.config.pkce.exempt_redirect_hosts;
     let scope = client.ceiling(&app.rules.scope);
     let rules = AuthorizationRules {
@@ -81,26 +78,22 @@ async fn begin(
         Err(refusal) => {
             tracing::info!(client = %client.id, error = %refusal, detail = refusal.detail, "authorization request refused");
             visit.refused(Stage::Authorize, refusal.cause, &refusal.to_string(), refusal.detail.as_deref());
-            let trusted = client.first_used_at.is_some() || signed_in(app, &parts.headers, now).await?.is_some();
+            let trusted = client.first_used_at.is_some() || signed_in(app, headers, now).await?.is_some();
             return refuse(app, visit, &client, &redirect_uri, params.first("state"), &refusal, trusted);
         }
     };
     if request.code_challenge.is_none() {
         tracing::warn!(client = %client.id, host = redirect_uri.host(), "request without PKCE let through: its redirect host is in pkce.exempt_redirect_hosts");
     }
-    let visitor = signed_in(app, &parts.headers, now).await?;
+    let visitor = signed_in(app, headers, now).await?;
     let sessions = &app.config.sessions;
     let ttl = if visitor.is_some() {
         sessions.authorization_ttl
     } else {
         sessions.sign_in_ttl.min(sessions.authorization_ttl)
     };
-    if let Some(limits) = &app.limits {
-        let network = app.visits.proxies.network_of(parts);
-        let kept = limits.kept.check_many(network, kib(params), visitor.is_none());
-        kept.map_err(|wait| PageRejection::TooMany { wait })?;
-    }
-    let cookie = BrowserCookie::of(app, &parts.headers);
+    app.admit_kept(kib(params), visitor.is_none(), visit)?;
+    let cookie = BrowserCookie::of(app, headers);
     let authorization = Authorization {
         id: app.random.authorization_id(&attempt),
         client_id: client.id,

@@ -40,12 +40,7 @@ pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Re
 }
 
 async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
-    visit.stage = Stage::Token;
     let (parts, body) = request.into_parts();
-    if let Some(limits) = &app.limits {
-        let network = app.visits.proxies.network_of(&parts);
-        limits.token.check(network).map_err(|wait| Rejection::TooMany { wait })?;
-    }
     // OAuth 2.1 §3.2.2: parameters belong into the body; in the URL they end up in logs.
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(Refusal::invalid_request("send parameters in the body, not in the URL").into());

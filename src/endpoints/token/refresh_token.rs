@@ -48,7 +48,7 @@ pub(super) async fn rotate(
     let scope = narrow(request.scope.as_ref(), &granted, &app.rules.scope)?;
     let access = app.mint.issue(&stored.grant, &scope, lifetimes.access, now)?;
     let tokens = &app.config.tokens;
-    let used_from = app.visits.key.place(visit.network());
+    let used_from = app.visits.key.place(&visit.network_name());
     let successor = app.master.refresh_successor(&presented);
     let after_successor = app.master.refresh_successor(&successor);
     let rotate = Rotate {
@@ -70,7 +70,7 @@ pub(super) async fn rotate(
     {
         // A theft, or one program behind two addresses: nobody can tell from here.
         visit.note(FIRST_USE, ELSEWHERE);
-        tracing::warn!(client = %client.id, %grant, network = visit.network(), "a refresh token is used from two networks");
+        tracing::warn!(client = %client.id, %grant, network = visit.network_name(), "a refresh token is used from two networks");
     }
     match rotation {
         Rotation::Rotated => {
