@@ -9,8 +9,9 @@ use known_clients::profile::Profiles;
 use super::outside::OutsideArgs;
 use super::{CliError, attempts, say};
 use crate::app::{BuildError, directory};
+use crate::clients::trial::{Outcome, fetch_documents, trials_json, trials_text};
 use crate::config::Config;
-use crate::doctor::{Options, Outcome, Target, examine, fetch_documents, trials_json, trials_text};
+use crate::doctor::{Options, Target, examine};
 use crate::fetch::Resolver;
 use crate::model::clock::Clock;
 

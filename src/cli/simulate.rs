@@ -10,6 +10,7 @@ use known_clients::replicas::IDS;
 
 use super::outside::OutsideArgs;
 use super::{CliError, PasswordSource, read_file, say};
+use crate::crypto::random::Random;
 use crate::simulate::{Options, simulate};
 
 #[derive(Debug, Args)]
@@ -76,6 +77,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         client_id: arguments.client_id,
         client_secret: secret.map(|text| text.lines().next().unwrap_or_default().to_owned()),
         outside: arguments.outside.into(),
+        random: || Random::system().bytes(),
     };
     let report = simulate(&options).await.map_err(cannot_begin)?;
     if arguments.json {

@@ -5,6 +5,7 @@ pub mod draft;
 mod keys;
 pub mod managed;
 mod resolve;
+pub mod trial;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

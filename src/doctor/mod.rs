@@ -7,7 +7,6 @@
 
 mod agents;
 mod certificate;
-mod fetching;
 mod finding;
 mod front;
 mod gather;
@@ -19,7 +18,6 @@ mod sight;
 mod target;
 mod verdict;
 
-pub use fetching::{Outcome, Trial, fetch_documents, trials_json, trials_text};
 pub use finding::{Finding, Hurts, Severity};
 pub use front::Front;
 use known_clients::profile::Profiles;

@@ -1,5 +1,6 @@
 //! What came of one request: an answer, or why there is none. Plain values, so that rules need no network.
 
+use oauth::text::shortened;
 use serde_json::Value;
 
 /// One answer, as it arrived: redirects are not followed.
@@ -120,17 +121,6 @@ impl std::fmt::Display for Missed {
             Self::Closed(why) => write!(f, "the connection was closed without an answer ({why})"),
         }
     }
-}
-
-/// What strangers write goes to a terminal: no control characters, no novels.
-#[must_use]
-pub(crate) fn shortened(text: &str) -> String {
-    const LONGEST: usize = 160;
-    let mut short: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-    if text.chars().count() > LONGEST {
-        short.push('…');
-    }
-    short
 }
 
 #[cfg(test)]

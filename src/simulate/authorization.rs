@@ -143,7 +143,7 @@ fn judge_iss(run: &Run<'_>, found: &Found, iss: &[String]) -> Result<(), Why> {
 }
 
 fn state(run: &Run<'_>, form: StateForm) -> Option<String> {
-    let bytes = run.random.bytes();
+    let bytes = (run.random)();
     match form {
         StateForm::None => None,
         StateForm::OauthS => Some(format!("oauth_s_{}", hex(&bytes).chars().take(32).collect::<String>())),
@@ -156,8 +156,8 @@ fn state(run: &Run<'_>, form: StateForm) -> Option<String> {
 
 fn verifier(run: &Run<'_>, form: VerifierForm) -> String {
     match form {
-        VerifierForm::UrlSafe43 => URL_SAFE_NO_PAD.encode(run.random.bytes()),
-        VerifierForm::Hex64 => hex(&run.random.bytes()),
+        VerifierForm::UrlSafe43 => URL_SAFE_NO_PAD.encode((run.random)()),
+        VerifierForm::Hex64 => hex(&(run.random)()),
     }
 }
 

@@ -23,13 +23,14 @@ mod tokens;
 use std::cell::OnceCell;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use known_clients::profile::{AsksBy, Profile, Profiles};
 use known_clients::replica::Replica;
 use known_clients::replicas::{self, IDS};
 use reqwest::Client;
 use url::Url;
 
-use crate::crypto::random::Random;
 use crate::outside::{Outside, OutsideError};
 
 pub use exchange::Exchange;
@@ -59,6 +60,8 @@ pub struct Options {
     pub client_secret: Option<String>,
     /// How to reach the deployment.
     pub outside: Outside,
+    /// Where random bytes come from.
+    pub random: fn() -> [u8; 32],
 }
 
 impl fmt::Debug for Options {
@@ -104,7 +107,7 @@ struct Run<'a> {
     options: &'a Options,
     http: Client,
     browser: Client,
-    random: Random,
+    random: fn() -> [u8; 32],
     /// The id of ChatGPT's connector in this run.
     connector: String,
     /// The revision of MCP that was agreed on.
@@ -127,7 +130,7 @@ impl Run<'_> {
 
     /// A port as a system hands them out (RFC 6335): nobody has to listen there, the redirect is caught before.
     fn free_port(&self) -> u16 {
-        let [high, low, ..] = self.random.bytes();
+        let [high, low, ..] = (self.random)();
         49_152 + (u16::from_be_bytes([high, low]) & 0x3fff)
     }
 }
@@ -148,16 +151,15 @@ pub async fn simulate(options: &Options) -> Result<Report, CannotBegin> {
     if options.identity == Some(AsksBy::Typed) && options.client_id.is_none() {
         return Err(CannotBegin::NoClientId);
     }
-    let random = Random::system();
     let run = Run {
         replica,
         profile,
         options,
         http: options.outside.client()?,
         browser: options.outside.browser()?,
-        connector: random.id(""),
+        connector: URL_SAFE_NO_PAD.encode((options.random)()).chars().take(22).collect(),
         revision: OnceCell::new(),
-        random,
+        random: options.random,
     };
     let mut trace = Trace::default();
     let passed = steps::take(&run, &mut trace).await.is_ok();

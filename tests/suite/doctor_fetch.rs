@@ -2,7 +2,7 @@
 
 use known_clients::profile::Profiles;
 use portcullis::app::directory;
-use portcullis::doctor::{Outcome, Trial, fetch_documents, trials_json, trials_text};
+use portcullis::clients::trial::{Outcome, Trial, fetch_documents, trials_json, trials_text};
 
 use crate::documents::{APP, NAMES, app_document};
 use crate::server::{Database, TestServer};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use known_clients::profile::AsksBy;
 use known_clients::replicas::IDS;
 use portcullis::outside::Outside;
+use portcullis::crypto::random::Random;
 use portcullis::simulate::{CannotBegin, Options, Report, Step, simulate};
 use serde_json::{Value, json};
 
@@ -29,6 +30,7 @@ pub fn options(client: &str, url: &str) -> Options {
         client_id: None,
         client_secret: None,
         outside: Outside::default(),
+        random: || Random::system().bytes(),
     }
 }
 

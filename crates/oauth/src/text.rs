@@ -13,3 +13,14 @@ pub fn is_hidden(c: char) -> bool {
 pub fn printable(text: &str) -> String {
     text.chars().filter(|c| !is_hidden(*c)).collect::<String>().trim().to_owned()
 }
+
+/// What strangers write goes to a terminal: no control characters, no novels.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    const LONGEST: usize = 160;
+    let mut short: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    if text.chars().count() > LONGEST {
+        short.push('…');
+    }
+    short
+}

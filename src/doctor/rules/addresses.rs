@@ -1,5 +1,6 @@
 //! The addresses in the documents: of one scheme, one host, one spelling (D-03, D-07, D-12; A1, A2, A6, A9).
 
+use oauth::text::shortened;
 use serde_json::Value;
 use url::Url;
 
@@ -7,7 +8,6 @@ use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Kind, Observations};
-use crate::doctor::sight::shortened;
 
 /// Clients on the TypeScript library: they forgive one slash at the end of an issuer, or don't compare at all.
 pub(super) const FORGIVE_A_SLASH: &[&str] = &["inspector", "mcp-remote", "insomnia"];

@@ -1,12 +1,13 @@
 //! The 401 with which everything begins (D-23…D-29; A3, A8).
 
 use oauth::metadata::{PROTECTED_RESOURCE, well_known_paths};
+use oauth::text::shortened;
 
 use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Knock, Observations};
-use crate::doctor::sight::{Answer, in_words, shortened};
+use crate::doctor::sight::{Answer, in_words};
 
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings: Vec<Finding> =

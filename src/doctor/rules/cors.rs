@@ -1,10 +1,12 @@
 //! What pages in browsers may do (S-13; E2). Hosted and installed clients need none of it.
 
 use super::{IN_BROWSERS, list};
+use oauth::text::shortened;
+
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Observations, Preflight};
-use crate::doctor::sight::{Answer, Sight, in_words, shortened};
+use crate::doctor::sight::{Answer, Sight, in_words};
 
 /// What came of a preflight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! The endpoints that programs call: JSON at once, whatever is wrong with the request (D-22; A8, C7).
 
 use super::list;
+use oauth::text::shortened;
+
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Observations, Posted};
-use crate::doctor::sight::{Answer, Sight, in_words, shortened};
+use crate::doctor::sight::{Answer, Sight, in_words};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {

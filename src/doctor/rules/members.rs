@@ -2,13 +2,14 @@
 //! V-04; A7).
 
 use known_clients::profile::{AsksBy, Profiles};
+use oauth::text::shortened;
 use serde_json::Value;
 
 use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Kind, Observations};
-use crate::doctor::sight::{in_words, shortened};
+use crate::doctor::sight::in_words;
 
 pub(super) fn judge(seen: &Observations, profiles: &Profiles) -> Vec<Finding> {
     let resource = seen.document(Kind::Resource);

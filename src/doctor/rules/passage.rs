@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::list;
+use oauth::text::shortened;
+
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::gather::EVENTS_APART;
 use crate::doctor::observations::Observations;
-use crate::doctor::sight::{Answer, Sight, in_words, shortened};
+use crate::doctor::sight::{Answer, Sight, in_words};
 
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     [

@@ -3,11 +3,11 @@
 
 use known_clients::profile::{Profile, Profiles};
 use oauth::id::ClientId;
+use oauth::text::shortened;
 use oauth::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::sight::shortened;
-use crate::clients::{Directory, Unresolved};
+use super::{Directory, Unresolved};
 
 /// What came of one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
