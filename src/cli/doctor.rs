@@ -11,9 +11,9 @@ use super::{CliError, attempts, say};
 use crate::app::{BuildError, directory};
 use crate::clients::trial::{Outcome, fetch_documents, trials_json, trials_text};
 use crate::config::Config;
-use crate::doctor::{Options, Target, examine};
 use crate::fetch::Resolver;
 use crate::model::clock::Clock;
+use diagnose::doctor::{Options, Target, examine};
 
 /// `--fetch` without an address.
 const ALL_KNOWN: &str = "all";

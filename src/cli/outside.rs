@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::outside::Outside;
+use diagnose::outside::Outside;
 
 /// How to reach the deployment.
 #[derive(Debug, Args)]

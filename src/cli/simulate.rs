@@ -11,7 +11,7 @@ use known_clients::replicas::IDS;
 use super::outside::OutsideArgs;
 use super::{CliError, PasswordSource, read_file, say};
 use crate::crypto::random::Random;
-use crate::simulate::{Options, simulate};
+use diagnose::simulate::{Options, simulate};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use diagnose::outside::Outside;
+use diagnose::simulate::simulate;
 use known_clients::replicas::IDS;
-use portcullis::outside::Outside;
-use portcullis::simulate::simulate;
 use reqwest::StatusCode;
 
 use crate::cli::{Answer, Place, Serving, free_port};

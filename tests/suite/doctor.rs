@@ -1,10 +1,10 @@
 //! The doctor names the cause, whom it hurts, and nothing else (F; A3, A6, A8, E1, E2, E3, E7).
 
+use diagnose::doctor::{Answer, Options, Report, Target, examine};
+use diagnose::outside::Outside;
 use known_clients::profile::Profiles;
 use oauth::time::Timestamp;
-use portcullis::doctor::{Answer, Options, Report, Target, examine};
 use portcullis::model::clock::Clock;
-use portcullis::outside::Outside;
 
 use crate::broken_proxy::{BrokenProxy, Defect, Front};
 use crate::server::{Database, START, TestServer, http};

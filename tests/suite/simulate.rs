@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
+use diagnose::outside::Outside;
+use diagnose::simulate::{CannotBegin, Options, Report, Step, simulate};
 use known_clients::profile::AsksBy;
 use known_clients::replicas::IDS;
-use portcullis::outside::Outside;
 use portcullis::crypto::random::Random;
-use portcullis::simulate::{CannotBegin, Options, Report, Step, simulate};
 use serde_json::{Value, json};
 
 use crate::cli::Place;
