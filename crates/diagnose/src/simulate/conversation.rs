@@ -141,7 +141,7 @@ impl<'a> Conversation<'a> {
             return Err(Why::from("the result has no list of tools"));
         };
         if self.revision == STATELESS && result.get("resultType").is_none() {
-            step.note(format!("the result has no resultType, which {STATELESS} demands (S-23)"));
+            step.note(format!("the result has no resultType, which {STATELESS} demands"));
         }
         for tool in tools {
             if !tool.get("name").is_some_and(Value::is_string) || !tool.get("inputSchema").is_some_and(Value::is_object)

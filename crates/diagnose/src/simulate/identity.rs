@@ -65,7 +65,7 @@ fn way(run: &Run<'_>, step: &mut Step, server: &Server) -> Result<AsksBy, Why> {
             return Ok(AsksBy::Document);
         }
         step.note(format!(
-            "{name} uses its document only where token_endpoint_auth_methods_supported lists none; it registers instead (D-17)"
+            "{name} uses its document only where token_endpoint_auth_methods_supported lists none; it registers instead"
         ));
     }
     if server.text("registration_endpoint").is_some() {
@@ -143,7 +143,7 @@ async fn register(
         .send(&run.http, step)
         .await?;
     if !came.is_good() {
-        let hint = if (300..400).contains(&came.status) { " (a redirect loses the body, D-22)" } else { "" };
+        let hint = if (300..400).contains(&came.status) { " (a redirect loses the body)" } else { "" };
         return Err(Why(format!("{name} can't register: {}{hint}", came.refusal())));
     }
     let reply = came.json()?;

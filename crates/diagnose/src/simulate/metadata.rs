@@ -147,10 +147,7 @@ async fn look_for_openid(run: &Run<'_>, step: &mut Step, issuer: &str) -> Result
     for place in server_places(issuer)?.iter().filter(|place| place.contains("openid-configuration")) {
         let came = get(run, place).send(&run.http, step).await?;
         if came.status >= 500 {
-            step.note(format!(
-                "{place} answers {}; 404 is the answer where there is no such document (D-09)",
-                came.status
-            ));
+            step.note(format!("{place} answers {}; 404 is the answer where there is no such document", came.status));
         }
     }
     Ok(())
@@ -176,9 +173,7 @@ fn judge_server(run: &Run<'_>, expected: &str, server: &Server) -> Result<(), Wh
         PkceRule::Unchecked => false,
     };
     if wanted && !s256 {
-        return Err(Why(format!(
-            "{name} refuses a server whose code_challenge_methods_supported does not list S256 (D-13)"
-        )));
+        return Err(Why(format!("{name} refuses a server whose code_challenge_methods_supported does not list S256")));
     }
     if run.replica.finds.reading == Reading::Sdk && !server.lists("response_types_supported", "code") {
         return Err(Why(format!("{name} says: “Incompatible auth server: does not support response type code”")));
@@ -195,7 +190,7 @@ async fn fetch(run: &Run<'_>, step: &mut Step, places: &[String], what: &str) ->
             200 => return Ok((place.clone(), came.json()?)),
             // D-09: the SDKs try the next place after a 4xx only.
             status if status >= 500 => {
-                return Err(Why(format!("{place} answers {status}, at which {} stops looking (D-09)", run.name())));
+                return Err(Why(format!("{place} answers {status}, at which {} stops looking", run.name())));
             }
             status @ 300..=399 => {
                 last = format!("{place} answers {status}, a redirect: the document must be there itself");

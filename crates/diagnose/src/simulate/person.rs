@@ -205,7 +205,7 @@ fn judge_consent(page: &Html, expected: &Expected<'_>) -> Result<(), Why> {
         scheme => format!("{scheme}:"),
     };
     if !text.contains(&destination) {
-        return Err(Why(format!("the consent page doesn't say that the answer goes to “{destination}” (R-40)")));
+        return Err(Why(format!("the consent page doesn't say that the answer goes to “{destination}”")));
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ pub(super) async fn refresh(
     race: bool,
 ) -> Result<Tokens, Stopped> {
     let (title, needs) = if race {
-        ("Two processes refresh at once", "200 for both: the loser of the race must not log the person out (D1)")
+        ("Two processes refresh at once", "200 for both: the loser of the race must not log the person out")
     } else {
         ("Refresh", "200 with JSON and a new access_token; a new refresh_token replaces the old one")
     };
@@ -193,7 +193,7 @@ pub(super) fn read(run: &Run<'_>, came: &Came, old: Option<&str>) -> Result<Toke
     let name = run.name();
     if !came.is_good() {
         let then = match (came.status, old) {
-            (300..=399, _) => ": a redirect loses the form (D-22)",
+            (300..=399, _) => ": a redirect loses the form",
             (500.., _) => ": it takes this for an outage and tries again later",
             (_, Some(_)) => ": it drops its tokens and asks the person to sign in again",
             (_, None) => ": the sign-in was for nothing",
