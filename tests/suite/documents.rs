@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, Page};
-use crate::connector::{CALLBACK, Connector, VERIFIER};
+use crate::connector::{CALLBACK, Connector, FORM, VERIFIER, basic, form, post_form};
 use crate::on_both_databases;
 use crate::server::{Database, OwnDatabase, TestServer};
 use crate::vendor::{Reply, Vendor, lost, resolver};
@@ -71,6 +71,22 @@ on_both_databases! {
         server.advance(3601).await;
         works(&connector(&server, "https://claude.ai/oauth/mcp-oauth-client-metadata", "https://claude.ai/api/mcp/auth_callback")).await;
         assert_eq!(vendor.count("/oauth/mcp-oauth-client-metadata"), 2);
+    }
+
+    /// D8, D9: Basic with the id of a document, raw or percent-encoded, and an empty secret; the first colon is the id's.
+    async fn a_documents_url_comes_in_a_basic_header_too(database) {
+        const ID: &str = "https://claude.ai/oauth/mcp-oauth-client-metadata";
+        let vendor = world().await;
+        vendor.answer("/oauth/mcp-oauth-client-metadata", Reply::cached(&parsed(CLAUDE), "max-age=3600"));
+        let server = TestServer::beside(database, &vendor, &[]).await;
+        let client = connector(&server, ID, "https://claude.ai/api/mcp/auth_callback");
+        let mut last = client.connect().await;
+        for id in [ID.to_owned(), url::form_urlencoded::byte_serialize(ID.as_bytes()).collect()] {
+            let body = form(&[("grant_type", "refresh_token"), ("refresh_token", last.refresh())]);
+            let headers = [FORM, ("authorization", &basic(&id, ""))];
+            last = post_form(&server.url("/token"), &headers, body).await.tokens();
+            assert_eq!(last.claims()["client_id"], ID, "{id}");
+        }
     }
 
     /// B2: VS Code's document may not be kept, and its callback is on any port of the device. Fetched once for

@@ -90,7 +90,7 @@ async fn a_network_that_drops_everything_is_503_until_it_is_back() {
     trial.judge().await;
 }
 
-/// Every answer of the database comes late: a request that asks many questions waits no longer than one that asks one.
+/// D-20: every answer of the database comes late: a request that asks many questions waits no longer than one that asks one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_waits_no_longer_however_much_it_asks() {
     let (own, link) = linked().await;

@@ -360,6 +360,18 @@ on_both_databases! {
         assert_eq!(unknown.json["error"]["data"]["requested"], "2099-01-01");
     }
 
+    /// A5: who sends MCP to the bare origin is answered there like at the endpoint, and challenged like there.
+    async fn the_bare_origin_takes_mcp_too(database) {
+        let (server, _, tokens) = connected(database).await;
+        let list = request("tools/list", json!({})).to_string();
+        let at_the_origin = || http().post(server.url("/")).header("content-type", "application/json");
+        let answered = answer(at_the_origin().bearer_auth(&tokens.access).body(list.clone())).await;
+        assert_eq!(answered.status.as_u16(), 200, "{}", answered.text);
+        assert_eq!(answered.json["result"]["tools"].as_array().unwrap().len(), 3);
+        let refused = answer(at_the_origin().body(list)).await;
+        assert_eq!((refused.status.as_u16(), header(&refused, "www-authenticate")), (401, challenge(&server, "").as_str()));
+    }
+
     /// E4, S-26, B-27: calls need no handshake, whatever session they claim, at whichever copy; and who calls is
     /// said by the token alone.
     async fn calls_stand_alone_at_every_copy(database) {
@@ -497,6 +509,21 @@ on_both_databases! {
         }
         assert_eq!(tools[0]["_meta"]["openai/profile"], true);
         assert_eq!((&tools[1]["inputSchema"]["required"], &tools[2]["inputSchema"]["required"]), (&json!(["query"]), &json!(["id"])));
+    }
+
+    /// C-12: of a document that clients would drop for its length, they get the beginning and the address of the whole.
+    async fn a_long_document_is_cut(database) {
+        let documents = Documents::new();
+        documents.write("long.txt", &"a word or two ".repeat(20_000));
+        documents.write("short.txt", &"a word or two ".repeat(7_000));
+        let (server, client, tokens) = connected_with(database, &[("PORTCULLIS__DOCS__FOLDER", documents.path())]).await;
+        for (id, whole) in [("long.txt", false), ("short.txt", true)] {
+            let document = structured(&client.call(&tokens.access, "fetch", json!({ "id": id })).await);
+            let text = document["text"].as_str().unwrap();
+            assert!(text.len() < 101_000 && text.starts_with("a word or two a word"), "{id}: {}", text.len());
+            assert_eq!(text.ends_with(&format!("{}]", server.url("/docs/long.txt"))), !whole, "{id}");
+            assert_eq!(text.len() >= 98_000 && text.ends_with("or two "), whole, "{id}");
+        }
     }
 
     /// C-05: what `search` finds, `fetch` gives, in the same words as text and as structure; mistakes are told to

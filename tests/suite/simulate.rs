@@ -71,7 +71,7 @@ fn names(params: &[(String, String)]) -> Vec<&str> {
 }
 
 on_both_databases! {
-    /// 2.4: every one of the seven connects, calls, refreshes, reconnects and revokes at a fresh server.
+    /// Every one of the seven connects, calls, refreshes, reconnects and revokes at a fresh server.
     async fn all_seven_connect_to_a_fresh_server(database) {
         for client in IDS {
             let server = TestServer::start(database).await;
@@ -199,7 +199,7 @@ fn is_server_metadata(path: &str) -> bool {
     path.contains("/.well-known/o") && !is_resource_metadata(path)
 }
 
-/// 2.4: what makes each client itself: parameters in its order, its spellings, and what it leaves out.
+/// What makes each client itself: parameters in its order, its spellings, and what it leaves out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_send_what_their_clients_send() {
     let server = TestServer::start(Database::Sqlite).await;
@@ -336,6 +336,35 @@ async fn a_missing_iss_stops_those_who_were_promised_it() {
     let report = play("chatgpt", &meddler.mcp()).await;
     stopped(&report, "Sign-in and consent", &["no iss came", "ChatGPT throws the answer away"]);
     passed(play("vscode", &meddler.mcp()).await);
+}
+
+/// C-08: where `iss` is promised, ChatGPT has one document and one callback for all; elsewhere each connector has its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chatgpts_addresses_depend_on_the_promise_of_iss() {
+    let kept = broken(|_, _| ()).await;
+    let left_out = broken(|path, passing| {
+        if is_server_metadata(path) && passing.status == 200 {
+            passing.edit(|value| {
+                value.as_object_mut().unwrap().remove("authorization_response_iss_parameter_supported").unwrap();
+            });
+        }
+    })
+    .await;
+    for (meddler, promised) in [(&kept, true), (&left_out, false)] {
+        let mut options = options("chatgpt", &meddler.mcp());
+        options.identity = Some(AsksBy::Registration);
+        let report = passed(simulate(&options).await.unwrap());
+        let sent = sent(step(&report, "Sign-in and consent"), "/authorize?");
+        let (_, callback) = sent.iter().find(|(name, _)| name == "redirect_uri").unwrap();
+        assert_eq!(callback == CHATGPT_CALLBACK, promised, "{callback}");
+        assert_eq!(callback.starts_with("https://chatgpt.com/connector/oauth/"), !promised, "{callback}");
+        options.identity = Some(AsksBy::Document);
+        let report = simulate(&options).await.unwrap();
+        let notes = &step(&report, "Identity").notes;
+        let id = notes.iter().find_map(|note| note.strip_prefix("by its metadata document: ")).unwrap();
+        assert_eq!(id == "https://chatgpt.com/oauth/client.json", promised, "{id}");
+        assert!(id.starts_with("https://chatgpt.com/oauth/") && id.ends_with("/client.json"), "{id}");
+    }
 }
 
 /// D-13, A7: who doesn't say S256 is refused by those who look.
