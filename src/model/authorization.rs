@@ -330,7 +330,7 @@ mod tests {
         }
     }
 
-    /// C1, seed scenario 2: no scope means the previous grant's, else the default.
+    /// C1: no scope means the previous grant's, else the default.
     #[test]
     fn absent_scope_is_the_previous_grants_or_the_default() {
         let asked = authorization(None, "https://a/cb", Prompt::default());

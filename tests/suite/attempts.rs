@@ -345,7 +345,7 @@ on_both_databases! {
         assert_eq!(named_on(&handoff.body), named_on(&login.body));
     }
 
-    /// Privacy, B-28: neither a whole run nor clumsy clients leave a secret in the record.
+    /// V-06, T28: neither a whole run nor clumsy clients leave a secret in the record.
     async fn no_secret_is_ever_recorded(database) {
         let server = TestServer::start(database).await;
         let client = Connector::confidential(&server, "client_secret_post").await;

@@ -117,7 +117,7 @@ fn words(scope: &str) -> Vec<&str> {
 }
 
 on_both_databases! {
-    /// Seed 002, scenario 1: create, allow, use, refresh.
+    /// The first connection: create, allow, use, refresh.
     async fn a_new_connector_connects(database) {
         let server = TestServer::start(database).await;
         for callback in CALLBACKS {
@@ -133,7 +133,7 @@ on_both_databases! {
         }
     }
 
-    /// Seed 002, scenario 2, C1: after Disconnect and Connect the request has no `scope`; the previous one is granted.
+    /// C1: after Disconnect and Connect the request has no `scope`; the previous one is granted.
     async fn a_reconnection_without_scope_gets_the_previous_scope(database) {
         let server = TestServer::start(database).await;
         for callback in CALLBACKS {
@@ -153,7 +153,7 @@ on_both_databases! {
         }
     }
 
-    /// Seed 002, C1: an empty `scope` is an absent one.
+    /// C1: an empty `scope` is an absent one.
     async fn a_reconnection_with_an_empty_scope_gets_the_previous_scope(database) {
         let server = TestServer::start(database).await;
         let chatgpt = ChatGpt::created(&server, CALLBACKS[0]).await;
@@ -183,7 +183,7 @@ on_both_databases! {
         assert_eq!(words(&again.scope), words(default));
     }
 
-    /// Seed 002, scenario 3: the tab is closed at the consent page; Connect again brings `scope`, or not.
+    /// C1: the tab is closed at the consent page; Connect again brings `scope`, or not.
     async fn a_connection_given_up_at_the_consent_page_can_be_begun_again(database) {
         for callback in CALLBACKS {
             for scope in [Some(SCOPE), None] {
@@ -239,7 +239,7 @@ on_both_databases! {
         consent(browser.open(&chatgpt.authorize_url("3", Some(SCOPE), true)).await);
     }
 
-    /// Seed 001, C10, A-05: without PKCE nobody connects, ChatGPT neither.
+    /// C10, A-05: without PKCE nobody connects, ChatGPT neither.
     async fn pkce_is_required_unless_configured(database) {
         let server = TestServer::start(database).await;
         for callback in CALLBACKS {
@@ -252,7 +252,7 @@ on_both_databases! {
         }
     }
 
-    /// Seed 001, C10: the exception is for the named callback host alone, and a challenge that is sent is checked.
+    /// C10: the exception is for the named callback host alone, and a challenge that is sent is checked.
     async fn the_pkce_exception_holds_for_its_host_only(database) {
         let server = TestServer::with(database, &[("PORTCULLIS__PKCE__EXEMPT_REDIRECT_HOSTS", "chatgpt.com")]).await;
         for callback in CALLBACKS {

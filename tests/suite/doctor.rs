@@ -1,4 +1,4 @@
-//! The doctor names the cause, whom it hurts, and nothing else (F; A3, A6, A8, E1, E2, E3, E7).
+//! The doctor names the cause, whom it hurts, and nothing else (A3, A6, A8, E1, E2, E3, E7).
 
 use diagnose::doctor::{Answer, Options, Report, Target, examine};
 use diagnose::outside::Outside;

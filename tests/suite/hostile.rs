@@ -81,7 +81,7 @@ on_both_databases! {
         assert_eq!(http().get(server.url("/jwks")).send().await.unwrap().status(), StatusCode::OK);
     }
 
-    /// Section 8, S6: what can't be read as a form is 400 `invalid_request`.
+    /// B-26, S6: what can't be read as a form is 400 `invalid_request`.
     async fn broken_forms_are_invalid_request(database) {
         let server = TestServer::start(database).await;
         let client = Connector::public(&server).await;
@@ -102,7 +102,7 @@ on_both_databases! {
         }
     }
 
-    /// Section 8: what can't be read as JSON, or goes too deep, is refused in JSON, at registration and at /mcp.
+    /// B-26: what can't be read as JSON, or goes too deep, is refused in JSON, at registration and at /mcp.
     async fn broken_json_is_refused(database) {
         let server = TestServer::start(database).await;
         let client = Connector::public(&server).await;
@@ -165,7 +165,7 @@ on_both_databases! {
         assert_eq!(registration.send().await.unwrap().status(), StatusCode::CREATED);
     }
 
-    /// Section 8: other methods and other places get JSON with 405 and 404 wherever programs call.
+    /// RFC 9110 §15.5.6: other methods and other places get JSON with 405 and 404 wherever programs call.
     async fn wrong_methods_and_places_are_json(database) {
         let server = TestServer::start(database).await;
         for path in ["/token", "/revoke", "/register"] {

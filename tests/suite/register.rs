@@ -73,8 +73,8 @@ fn check_created(answer: &Answer) {
 }
 
 on_both_databases! {
-    /// B1, B3, B4, B9, B11, B-11, spec 2.4: what each client sends today is
-    /// taken, and every member that it reads comes back as it was sent.
+    /// B1, B3, B4, B9, B11, B-11: what each client sends today is taken, and
+    /// every member that it reads comes back as it was sent.
     async fn every_known_client_can_register(database) {
         let server = TestServer::start(database).await;
         for (sent, changed) in [

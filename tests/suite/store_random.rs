@@ -218,7 +218,7 @@ async fn compare(
 }
 
 on_both_databases! {
-    /// §9, B-04, B-07: unused, used within the grace, replayed, revoked, expired: in any order, at any time.
+    /// B-04, B-07: unused, used within the grace, replayed, revoked, expired: in any order, at any time.
     async fn random_sequences_keep_to_the_model(database) {
         let bed = Bed::new(database).await;
         let (ada, client) = (bed.user("ada").await, bed.client("c").await);

@@ -243,7 +243,7 @@ on_both_databases! {
         assert_eq!(redeem_with(&client, &code, &[("client_id", id)]).await.status, StatusCode::OK);
     }
 
-    /// R-02, B-14, G/I16: a secret with reserved characters is accepted raw and percent-encoded.
+    /// R-02, B-14, I16: a secret with reserved characters is accepted raw and percent-encoded.
     async fn basic_secrets_are_read_raw_and_percent_encoded(database) {
         let server = TestServer::start(database).await;
         let mut client = Connector::confidential(&server, "client_secret_basic").await;
@@ -493,7 +493,7 @@ on_both_databases! {
         client.redeem(&code).await.refused(400, "invalid_grant");
     }
 
-    /// Section 8: a repeated parameter is refused, an unknown or empty one ignored.
+    /// OAuth 2.1 §3.2: a repeated parameter is refused, an unknown or empty one ignored.
     async fn repeated_parameters_are_refused_and_unknown_ones_ignored(database) {
         let server = TestServer::start(database).await;
         let client = Connector::public(&server).await;

@@ -55,7 +55,7 @@ fn a_key_fits_its_own_algorithms_only() {
     }
 }
 
-/// Section 8: a published private or shared key spoils the whole set.
+/// a published private or shared key spoils the whole set.
 #[test]
 fn private_and_shared_keys_are_refused() {
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth"] {

@@ -125,7 +125,7 @@ mod tests {
         assert!(params.required("code").is_err());
     }
 
-    /// Section 8: broken encodings, NUL bytes and floods get a clear `invalid_request`.
+    /// B-26: broken encodings, NUL bytes and floods get a clear `invalid_request`.
     #[test]
     fn broken_text_is_refused() {
         for text in [&b"a=%"[..], b"a=%2", b"a=%zz", b"a=%ff", b"a=%00"] {

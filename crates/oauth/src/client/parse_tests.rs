@@ -63,7 +63,7 @@ fn rsa_keys() -> Value {
     json!({ "keys": [{ "kty": "RSA", "kid": "k", "n": n, "e": "AQAB" }] })
 }
 
-/// Section 2.4: what the vendors publish is read, and each client can connect.
+/// what the vendors publish is read, and each client can connect.
 #[test]
 fn documents_of_known_vendors_are_read() {
     for (text, callbacks, methods, grants) in [
