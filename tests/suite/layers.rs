@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod requirements;
+
 /// A module uses modules of a lower level only.
 const LEVELS: &[(&str, u8)] = &[
     ("model", 1),
@@ -413,18 +415,35 @@ fn use_tree(tokens: &[(usize, String)], next: &mut usize, base: &[String], found
 
 /// Words and signs with their lines; comments, texts and characters left out.
 fn tokens(text: &str) -> Vec<(usize, String)> {
+    lexemes(text).into_iter().filter(|(_, kind, _)| *kind == Kind::Code).map(|(line, _, text)| (line, text)).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A word, or a sign.
+    Code,
+    /// A whole comment.
+    Comment,
+    /// A whole text between quotes.
+    Text,
+}
+
+/// What a source consists of, with the lines where it begins; white space and characters left out.
+fn lexemes(text: &str) -> Vec<(usize, Kind, String)> {
     let chars: Vec<char> = text.chars().collect();
     let char_at = |at: usize| chars.get(at).copied().unwrap_or('\0');
-    let mut tokens = Vec::new();
+    let mut found = Vec::new();
     let mut line = 1;
     let mut at = 0;
     while at < chars.len() {
         let c = char_at(at);
         let start = at;
+        let mut kind = None;
         if c == '/' && char_at(at + 1) == '/' {
             while at < chars.len() && char_at(at) != '\n' {
                 at += 1;
             }
+            kind = Some(Kind::Comment);
         } else if c == '/' && char_at(at + 1) == '*' {
             let mut open = 1;
             at += 2;
@@ -442,6 +461,7 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
                 }
                 at += 1;
             }
+            kind = Some(Kind::Comment);
         } else if let Some(hashes) = raw_string(&chars, at) {
             let closing: String = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
             at += chars.iter().skip(at).take_while(|c| **c != '"').count() + 1;
@@ -449,12 +469,14 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
                 at += 1;
             }
             at += hashes + 1;
+            kind = Some(Kind::Text);
         } else if c == '"' {
             at += 1;
             while at < chars.len() && char_at(at) != '"' {
                 at += if char_at(at) == '\\' { 2 } else { 1 };
             }
             at += 1;
+            kind = Some(Kind::Text);
         } else if c == '\'' && char_at(at + 1) == '\\' {
             at += 3;
             while at < chars.len() && char_at(at) != '\'' {
@@ -467,19 +489,23 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
             while char_at(at).is_alphanumeric() || char_at(at) == '_' {
                 at += 1;
             }
-            tokens.push((line, chars.iter().skip(start).take(at - start).collect()));
+            kind = Some(Kind::Code);
         } else if c == ':' && char_at(at + 1) == ':' {
             at += 2;
-            tokens.push((line, "::".to_owned()));
+            kind = Some(Kind::Code);
         } else {
             at += 1;
             if !c.is_whitespace() {
-                tokens.push((line, c.to_string()));
+                kind = Some(Kind::Code);
             }
         }
-        line += chars.iter().skip(start).take(at - start).filter(|c| **c == '\n').count();
+        let own = chars.iter().skip(start).take(at - start);
+        if let Some(kind) = kind {
+            found.push((line, kind, own.clone().collect()));
+        }
+        line += own.filter(|c| **c == '\n').count();
     }
-    tokens
+    found
 }
 
 /// The number of hashes, if a raw text begins here.

@@ -249,7 +249,7 @@ fn every_broken_rule_is_named() {
     assert_eq!(judge("[".repeat(1000).as_bytes()), MetadataFault::Json(InvalidJson::Excess(deep)));
 }
 
-/// RFC 7591 §2, R-15, R-16: what is unknown is left out and spoils nothing.
+/// RFC 7591 §2, R-15, R-16, S13: what is unknown is left out and spoils nothing.
 #[test]
 fn unknown_members_schemes_and_grants_are_left_out() {
     let document = read(
