@@ -104,6 +104,24 @@ fn the_threat_model_names_tests_that_exist() {
     assert!(missing.is_empty(), "docs/threat-model.md names tests that don't exist:\n{}\n", missing.join("\n"));
 }
 
+/// A stranger who follows the page arrives.
+#[test]
+fn the_hops_of_the_map_lead_somewhere() {
+    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("the page is readable");
+    let mut hops = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ") && line.contains(".rs` |")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, file, functions] = cells[..] else { panic!("{line}: three cells are expected") };
+        let source =
+            fs::read_to_string(root().join(file.trim_matches('`'))).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for function in functions.split(", ").map(|name| name.trim_matches('`')) {
+            assert!(source.contains(&format!("fn {function}(")), "{file} has no function named {function}");
+            hops += 1;
+        }
+    }
+    assert!(hops >= 10, "{hops}");
+}
+
 /// What strangers and people present as an id is parsed: the store asks no database for what can't be one. An id may be
 /// taken as it is from what this server has signed.
 #[test]
