@@ -12,6 +12,7 @@ mod endpoints;
 pub mod fetch;
 mod http;
 mod library;
+mod manual;
 mod mcp;
 pub mod model;
 pub mod revocations;

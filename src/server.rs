@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::app::limits::{Class, limited};
 use crate::config::Tool;
 use crate::endpoints::{
-    authorize, consent, discovery, document, health, login, logo, probe, register, revoke, setup, token,
+    authorize, consent, discovery, document, health, login, logo, manual, probe, register, revoke, setup, token,
 };
 use crate::http::respond::Rejection;
 use crate::http::visit::{Visit, note_preflight};
@@ -58,7 +58,10 @@ pub fn router(app: &App) -> Router {
         .route(&paths.account, get(account::show))
         .route(&format!("{}/connections/{{id}}/revoke", paths.account), post(account::disconnect))
         .route(&paths.logout, post(account::logout))
-        .route(&format!("{}/{{*id}}", paths.docs), get(document::handle));
+        .route(&format!("{}/{{*id}}", paths.docs), get(document::handle))
+        .route("/manual", get(manual::begin))
+        .route(manual::ADDRESS, get(manual::index))
+        .route("/manual/{name}", get(manual::handle));
     // D-21: clients that read no metadata guess these at the root.
     let taken: Vec<&str> = paths.all().into_iter().map(|(_, path)| path).collect();
     let free = |path: &str| !taken.contains(&path);

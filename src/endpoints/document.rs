@@ -11,6 +11,7 @@ use crate::app::browser::signed_in;
 use crate::http::page::{Document, Page};
 use crate::http::respond::{PageRejection, Trouble, see_other};
 use crate::http::visit::Visit;
+use crate::manual::to_html;
 
 /// `GET` a document.
 pub(crate) async fn handle(
@@ -45,9 +46,14 @@ async fn serve(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, Pag
     let page = Document {
         service: app.config.name.clone(),
         title: document.title.clone(),
+        html: is_markdown(id).then(|| to_html(&document.text, &document.title, false)),
         text: document.text.clone(),
         back_url: "/".to_owned(),
         back_label: "the start page".to_owned(),
     };
     Ok(Page(StatusCode::OK, page).into_response())
+}
+
+fn is_markdown(id: &str) -> bool {
+    std::path::Path::new(id).extension().is_some_and(|end| end.eq_ignore_ascii_case("md"))
 }

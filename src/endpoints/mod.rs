@@ -8,6 +8,7 @@ pub(crate) mod document;
 pub(crate) mod health;
 pub(crate) mod login;
 pub(crate) mod logo;
+pub(crate) mod manual;
 pub(crate) mod probe;
 pub(crate) mod register;
 pub(crate) mod revoke;

@@ -19,6 +19,8 @@ use oauth::id::ClientId;
 use oauth::time::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use crate::manual::ManualPage;
+
 /// The one stylesheet; `layout.html` inlines it unchanged, which is what the policy's hash covers.
 const STYLE: &str = include_str!("../../templates/style.css");
 
@@ -339,11 +341,22 @@ pub(crate) struct Connection {
 pub(crate) struct Document {
     pub(crate) service: String,
     pub(crate) title: String,
-    /// Shown as it is written, line by line.
+    /// What it is as a page, if it is Markdown; HTML of ours.
+    pub(crate) html: Option<String>,
+    /// Else shown as it is written, line by line.
     pub(crate) text: String,
     pub(crate) back_url: String,
     /// Where `back_url` leads, as the end of "Back to …".
     pub(crate) back_label: String,
+}
+
+/// A page of the manual.
+#[derive(Template)]
+#[template(path = "manual.html")]
+pub(crate) struct Manual {
+    pub(crate) service: String,
+    pub(crate) is_index: bool,
+    pub(crate) page: &'static ManualPage,
 }
 
 /// Where a managed client's logo is. The moment it was set is part of it, so that a new one is seen at once.

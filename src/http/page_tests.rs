@@ -139,6 +139,7 @@ fn every_page(shown: &str, hidden: &str) -> Vec<String> {
         html(Document {
             service: shown.into(),
             title: shown.into(),
+            html: None,
             text: hidden.into(),
             back_url: hidden.into(),
             back_label: shown.into(),

@@ -8,7 +8,6 @@
 
 mod folder;
 mod index;
-mod manual;
 mod text;
 
 use std::collections::BTreeMap;
@@ -242,7 +241,8 @@ impl Snapshot {
     }
 
     fn of_manual(base_url: &str) -> Result<Self, LibraryError> {
-        let documents = manual::PAGES.iter().map(|(id, text)| Document::new(id, (*text).to_owned(), None, base_url));
+        let documents =
+            crate::manual::PAGES.iter().map(|(id, text)| Document::new(id, (*text).to_owned(), None, base_url));
         Self::of(Listing::default(), documents.map(Arc::new))
     }
 

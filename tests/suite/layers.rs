@@ -21,6 +21,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("clients", 3),
     ("tokens", 3),
     ("library", 3),
+    ("manual", 2),
     ("attempts", 3),
     ("app", 4),
     ("http", 4),
@@ -58,6 +59,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["crypto"]),
     ("argon2", &["crypto"]),
     ("tantivy", &["library"]),
+    ("pulldown_cmark", &["manual"]),
     // What strangers make the server fetch goes through `fetch`.
     ("reqwest", &["fetch"]),
     ("utoipa", &["api"]),

@@ -60,6 +60,7 @@ mod jobs;
 mod lock_out;
 mod logo;
 mod managed;
+mod manual;
 mod mcp;
 mod memory;
 mod memory_returns;

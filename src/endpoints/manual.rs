@@ -1,0 +1,57 @@
+//! The manual as pages, for everybody: it says nothing that the source of this program doesn't.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use oauth::cause::Cause;
+
+use crate::app::App;
+use crate::http::page::{Manual, Page};
+use crate::http::respond::{PageRejection, Trouble};
+use crate::http::visit::Visit;
+use crate::manual::{self, INDEX};
+
+/// Where the index is. With a slash at its end, so that links between pages are relative.
+pub(crate) const ADDRESS: &str = "/manual/";
+
+/// `GET` without the slash.
+pub(crate) async fn begin() -> Redirect {
+    Redirect::permanent(ADDRESS)
+}
+
+/// `GET` the index.
+pub(crate) async fn index(State(app): State<App>, visit: Visit) -> Response {
+    app.edge.page("manual", &visit, serve(&app, INDEX))
+}
+
+/// `GET` a page.
+pub(crate) async fn handle(
+    State(app): State<App>,
+    visit: Visit,
+    name: Result<Path<String>, PathRejection>,
+) -> Response {
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    app.edge.page("manual", &visit, serve(&app, &name))
+}
+
+fn serve(app: &App, name: &str) -> Result<Response, PageRejection> {
+    let Some(page) = manual::page(name) else {
+        return Err(Trouble {
+            to_do: vec![format!("Look for it in the list of pages: {}", app.config.url(ADDRESS))],
+            ..Trouble::new(
+                Cause::NotFound,
+                StatusCode::NOT_FOUND,
+                "There is no such page in the manual",
+                "It may have another name in this version.",
+            )
+        }
+        .into());
+    };
+    let page = Manual {
+        service: app.config.name.clone(),
+        is_index: name.trim_end_matches(".md") == INDEX.trim_end_matches(".md"),
+        page,
+    };
+    Ok(Page(StatusCode::OK, page).into_response())
+}
