@@ -1,6 +1,7 @@
 //! Portcullis: an OAuth 2.1 authorization server and a bearer-protected MCP server in one binary.
 
 mod account;
+pub mod admin;
 mod api;
 pub mod app;
 pub mod attempts;

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::clients::draft::Fault;
-use crate::clients::managed::ManageError;
+use crate::admin::clients::ManageError;
+use crate::admin::clients::draft::Fault;
 use crate::http::body::{Unread, collect};
 use crate::http::respond::{Failure, json};
 use crate::store::{AccountError, Page};

@@ -12,12 +12,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Denied, Id, Outcome, created, nothing, object, ok, page, query, seen_revision, with_revision};
 use super::guard::Caller;
-use super::view::{ClientAddition, ClientChange, ClientView, Endpoints, NewSecret, origin};
+use crate::admin::clients::draft::{Fault, Rules};
+use crate::admin::clients::view::{ClientAddition, ClientChange, ClientView, Endpoints, NewSecret, origin};
+use crate::admin::clients::{self as managed, Addition, DEFAULT_OVERLAP, ManageError, Managed};
 use crate::app::App;
-use crate::clients::draft::{Fault, Rules};
-use crate::clients::managed::{self, Addition, DEFAULT_OVERLAP, ManageError, Managed};
+use crate::clients::logo_path;
 use crate::config::duration;
-use crate::http::page::logo_path;
 use crate::model::secret::Secret;
 
 #[derive(Deserialize, IntoParams)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Outcome, ok};
-use super::view::Endpoints;
+use crate::admin::clients::view::Endpoints;
 use crate::app::App;
 
 /// What this server is.

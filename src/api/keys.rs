@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::answer::{Denied, Outcome, created, object, ok};
 use super::guard::Caller;
-use crate::app::{App, next_key};
+use crate::app::App;
+use crate::crypto::keys;
 use crate::http::respond::Failure;
 use crate::model::key::StoredKey;
 
@@ -84,7 +85,8 @@ pub(super) async fn rotate(State(app): State<App>, request: Request) -> Outcome 
         let (kid, from) = (&waiting.kid, waiting.active_at.0);
         return Err(Denied::conflict(format!("{kid} is published and signs from {from}; rotate again after that")));
     }
-    let mut key = next_key(&app.config, &stored, &app.master, &app.random, now)
+    let (algorithm, ahead) = (app.config.keys.algorithm, app.config.keys.publish_ahead);
+    let mut key = keys::next(algorithm, ahead, &stored, &app.master, &app.random, now)
         .map_err(|_| Failure::Answer("a signing key could not be made"))?;
     let done = if asked.emergency {
         key.active_at = now;

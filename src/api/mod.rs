@@ -10,10 +10,9 @@ mod connections;
 mod guard;
 mod info;
 mod keys;
-pub(crate) mod logo;
+mod logo;
 pub(crate) mod tokens;
 mod users;
-pub(crate) mod view;
 
 use axum::Router;
 use axum::body::Bytes;

@@ -10,8 +10,9 @@ use tokio::sync::watch::Receiver;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{App, BuildError, next_key};
+use super::{App, BuildError};
 use crate::config::MAX_ACCESS_TTL;
+use crate::crypto::keys;
 use crate::store::{BITE, Expired, StoreError};
 
 /// How often other replicas' changes are looked for: revocations must bite within a second.
@@ -180,9 +181,10 @@ async fn rotate_keys(app: App) -> Result<u64, BuildError> {
     let now = app.clock.now();
     let rows = app.store.sweep_signing_keys(evidence_before(now)).await?;
     if let Some(every) = app.config.keys.rotate_every {
-        let keys = app.store.signing_keys().await?;
-        if keys.last().is_some_and(|newest| newest.created_at.plus(every) <= now) {
-            let key = next_key(&app.config, &keys, &app.master, &app.random, now)?;
+        let stored = app.store.signing_keys().await?;
+        if stored.last().is_some_and(|newest| newest.created_at.plus(every) <= now) {
+            let (algorithm, ahead) = (app.config.keys.algorithm, app.config.keys.publish_ahead);
+            let key = keys::next(algorithm, ahead, &stored, &app.master, &app.random, now)?;
             let rotated = app.store.insert_signing_key(&key).await?;
             tracing::info!(kid = key.kid, rotated, "signing key rotation is due");
         }

@@ -44,7 +44,6 @@ use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
 use crate::model::client::Client;
 use crate::model::clock::Clock;
-use crate::model::key::StoredKey;
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;
@@ -288,22 +287,6 @@ impl App {
     }
 }
 
-/// The key that follows the stored ones: published now, signing after `keys.publish_ahead`.
-///
-/// # Errors
-/// When no key can be made.
-pub fn next_key(
-    config: &Config,
-    stored: &[StoredKey],
-    master: &MasterKey,
-    random: &Random,
-    now: Timestamp,
-) -> Result<StoredKey, KeyError> {
-    let generation = stored.last().map_or(0, |newest| newest.generation) + 1;
-    let active_at = if stored.is_empty() { now } else { now.plus(config.keys.publish_ahead) };
-    keys::generate(config.keys.algorithm, generation, now, active_at, master, random)
-}
-
 async fn first_keys(
     config: &Config,
     store: &Store,
@@ -316,6 +299,15 @@ async fn first_keys(
     if stored.last().is_some_and(|newest| newest.algorithm == config.keys.algorithm.as_str()) {
         return Ok(KeyRing::open(&stored, master)?);
     }
-    store.insert_signing_key(&next_key(config, &stored, master, random, now)?).await?;
+    store
+        .insert_signing_key(&keys::next(
+            config.keys.algorithm,
+            config.keys.publish_ahead,
+            &stored,
+            master,
+            random,
+            now,
+        )?)
+        .await?;
     Ok(KeyRing::open(&store.signing_keys().await?, master)?)
 }

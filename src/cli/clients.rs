@@ -10,13 +10,12 @@ use oauth::time::Timestamp;
 use serde::Serialize;
 
 use super::{CliError, open, read_file, say};
-use crate::api::logo;
-use crate::api::view::{ClientView, Endpoints, NewSecret};
-use crate::clients::draft::{Change, Draft, Rules};
-use crate::clients::managed::{self, Addition, DEFAULT_OVERLAP, ManageError, Managed};
+use crate::admin::clients::draft::{Change, Draft, Rules};
+use crate::admin::clients::view::{ClientView, Endpoints, NewSecret};
+use crate::admin::clients::{self as managed, Addition, DEFAULT_OVERLAP, ManageError, Managed, logo};
+use crate::clients::logo_path;
 use crate::config::{Config, duration};
 use crate::crypto::random::Random;
-use crate::http::page::logo_path;
 use crate::model::client::{Client, ClientOrigin};
 use crate::model::clock::Clock;
 use crate::model::secret::Secret;

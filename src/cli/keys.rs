@@ -8,9 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 
 use super::{CliError, master_of, open, read_file, say, with_master_key};
-use crate::app::next_key;
 use crate::config::Config;
-use crate::crypto::keys::KeyRing;
+use crate::crypto::keys::{self, KeyRing};
 use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
 use crate::model::clock::Clock;
@@ -68,7 +67,8 @@ pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError
                     "{kid} is published and signs from {from} (unix seconds); rotate again after that"
                 )));
             }
-            let mut key = next_key(&config, &stored, &master, &Random::system(), now)
+            let (algorithm, ahead) = (config.keys.algorithm, config.keys.publish_ahead);
+            let mut key = keys::next(algorithm, ahead, &stored, &master, &Random::system(), now)
                 .map_err(|error| CliError::Build(error.into()))?;
             if emergency {
                 key.active_at = now;

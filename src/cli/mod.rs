@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::admin::clients::ManageError;
 use crate::app::BuildError;
-use crate::clients::managed::ManageError;
 use crate::config::{Config, Problems};
 use crate::crypto::master::MasterKey;
 use crate::store::backup::FileError;

@@ -1,9 +1,7 @@
 //! Who a client is: what the store says of its id, what its own metadata document says, and what is known of its
 //! vendor.
 
-pub mod draft;
 mod keys;
-pub mod managed;
 mod resolve;
 pub mod trial;
 
@@ -15,6 +13,7 @@ use std::time::Duration;
 use known_clients::copies::{self, CopiesError};
 use known_clients::profile::Profiles;
 use oauth::client::{InvalidClientIdUrl, MetadataFault, MetadataRules};
+use oauth::id::ClientId;
 use oauth::time::Timestamp;
 use tokio::sync::OnceCell;
 
@@ -23,6 +22,15 @@ use crate::model::client::Client;
 use crate::store::StoreError;
 
 pub use keys::KeysTrouble;
+
+/// Where a managed client's logo is. The moment it was set is part of it, so that a new one is seen at once.
+#[must_use]
+pub fn logo_path(id: &ClientId, set_at: Timestamp) -> String {
+    // The ids that a managed client may have need no encoding, save for those that nobody should have: `byte_serialize`
+    // writes blanks as plus signs, which a path would keep.
+    let id: String = url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect();
+    format!("/clients/{}/logo?v={}", id.replace('+', "%20"), set_at.0)
+}
 
 /// Which metadata documents count.
 #[derive(Clone, Debug, PartialEq, Eq)]

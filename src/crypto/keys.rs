@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::encoding::AsDer as _;
@@ -49,6 +50,23 @@ pub enum KeyError {
     /// No key could be made.
     #[error("a signing key could not be made")]
     Generate,
+}
+
+/// Makes the key that follows the stored ones: published now, signing after `publish_ahead`, or at once if there are none.
+///
+/// # Errors
+/// When the system can't make one.
+pub fn next(
+    algorithm: Algorithm,
+    publish_ahead: Duration,
+    stored: &[StoredKey],
+    master: &MasterKey,
+    random: &Random,
+    now: Timestamp,
+) -> Result<StoredKey, KeyError> {
+    let generation = stored.last().map_or(0, |newest| newest.generation) + 1;
+    let active_at = if stored.is_empty() { now } else { now.plus(publish_ahead) };
+    generate(algorithm, generation, now, active_at, master, random)
 }
 
 /// Makes a key of this generation.

@@ -11,8 +11,9 @@ use oauth::time::Timestamp;
 
 use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
+use crate::clients::logo_path;
 use crate::http::body;
-use crate::http::page::{Consent, Continue, DestinationKind, Page, logo_path};
+use crate::http::page::{Consent, Continue, DestinationKind, Page};
 use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
 use crate::http::visit::Visit;
 use crate::model::attempt::Stage;

@@ -15,8 +15,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use oauth::id::ClientId;
-use oauth::time::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::manual::ManualPage;
@@ -357,14 +355,6 @@ pub(crate) struct Manual {
     pub(crate) service: String,
     pub(crate) is_index: bool,
     pub(crate) page: &'static ManualPage,
-}
-
-/// Where a managed client's logo is. The moment it was set is part of it, so that a new one is seen at once.
-pub(crate) fn logo_path(id: &ClientId, set_at: Timestamp) -> String {
-    // The ids that a managed client may have need no encoding, save for those that nobody should have: `byte_serialize`
-    // writes blanks as plus signs, which a path would keep.
-    let id: String = url::form_urlencoded::byte_serialize(id.as_str().as_bytes()).collect();
-    format!("/clients/{}/logo?v={}", id.replace('+', "%20"), set_at.0)
 }
 
 /// What a template shows of a text that it can't vouch for.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
-use portcullis::app::next_key;
+use portcullis::crypto::keys;
 use portcullis::crypto::master::MasterKey;
 use portcullis::crypto::random::Random;
 use portcullis::model::key::StoredKey;
@@ -55,7 +55,8 @@ fn verified_elsewhere(token: &str, keys: &[Value]) -> bool {
 async fn successor(server: &TestServer) -> StoredKey {
     let master = MasterKey::new(&server.config.keys.master_key.unwrap());
     let stored = server.app.store().signing_keys().await.unwrap();
-    next_key(&server.config, &stored, &master, &Random::system(), server.now()).unwrap()
+    let (algorithm, ahead) = (server.config.keys.algorithm, server.config.keys.publish_ahead);
+    keys::next(algorithm, ahead, &stored, &master, &Random::system(), server.now()).unwrap()
 }
 
 on_both_databases! {

@@ -1,18 +1,22 @@
 //! What an administrator does to a client: adding, editing, a new secret. The command line and the API are two doors
 //! to these.
 
+pub mod draft;
+pub(crate) mod logo;
+pub(crate) mod view;
+
 use std::time::Duration;
 
 use known_clients::profile::{Profile, Profiles};
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
 
-use super::draft::{Change, Draft, Fault, Rules};
 use crate::crypto::random::Random;
 use crate::model::client::{Client, ClientOrigin, ClientSecrets};
 use crate::model::managed::Properties;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
 use crate::store::{NewManaged, Store, StoreError};
+use draft::{Change, Draft, Fault, Rules};
 
 /// The longest that an old secret may stay good beside the new one.
 pub const MAX_OVERLAP: Duration = Duration::from_hours(24 * 90);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::clients::draft::Change;
+use crate::admin::clients::draft::Change;
 use crate::config::{Config, duration};
 use crate::model::client::{Client, ClientOrigin};
 
@@ -167,71 +167,71 @@ macro_rules! client_body {
         $(#[$meta])*
         #[derive(serde::Deserialize, utoipa::ToSchema)]
         #[serde(deny_unknown_fields)]
-        pub(super) struct $name {
-            $($(#[$field_meta])* #[serde(default)] pub(super) $field: $kind,)*
+        pub(crate) struct $name {
+            $($(#[$field_meta])* #[serde(default)] pub(crate) $field: $kind,)*
             /// What people read when they are asked to let it in.
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) name: Change<String>,
+            pub(crate) name: Change<String>,
             /// What it is for; people read it when they are asked.
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) description: Change<String>,
+            pub(crate) description: Change<String>,
             /// Its callbacks, each to the character.
             #[serde(default)]
             #[schema(value_type = Option<Vec<String>>)]
-            pub(super) redirect_uris: Change<Vec<String>>,
+            pub(crate) redirect_uris: Change<Vec<String>>,
             /// `none`; one or both of `client_secret_post` and `client_secret_basic`, which is the default; or
             /// `private_key_jwt`.
             #[serde(default)]
             #[schema(value_type = Option<Vec<String>>)]
-            pub(super) auth_methods: Change<Vec<String>>,
+            pub(crate) auth_methods: Change<Vec<String>>,
             /// Public keys for `private_key_jwt` (RFC 7517).
             #[serde(default)]
             #[schema(value_type = Option<Object>)]
-            pub(super) jwks: Change<serde_json::Value>,
+            pub(crate) jwks: Change<serde_json::Value>,
             /// Where those keys are.
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) jwks_uri: Change<String>,
+            pub(crate) jwks_uri: Change<String>,
             /// Whether it gets refresh tokens; default true.
             #[serde(default)]
             #[schema(value_type = Option<bool>)]
-            pub(super) refresh: Change<bool>,
+            pub(crate) refresh: Change<bool>,
             /// The most that it can be granted; null for all scopes.
             #[serde(default)]
             #[schema(value_type = Option<Vec<String>>)]
-            pub(super) allowed_scopes: Change<Vec<String>>,
+            pub(crate) allowed_scopes: Change<Vec<String>>,
             /// Instead of `tokens.access_ttl`: `1s` to `1d`.
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) access_ttl: Change<String>,
+            pub(crate) access_ttl: Change<String>,
             /// Instead of `tokens.refresh_idle_ttl`.
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) refresh_idle_ttl: Change<String>,
+            pub(crate) refresh_idle_ttl: Change<String>,
             /// Instead of `tokens.refresh_absolute_ttl`.
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) refresh_absolute_ttl: Change<String>,
+            pub(crate) refresh_absolute_ttl: Change<String>,
             /// The operator's own: nobody is asked for consent when its answer goes to an https callback.
             #[serde(default)]
             #[schema(value_type = Option<bool>)]
-            pub(super) first_party: Change<bool>,
+            pub(crate) first_party: Change<bool>,
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) client_uri: Change<String>,
+            pub(crate) client_uri: Change<String>,
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) tos_uri: Change<String>,
+            pub(crate) tos_uri: Change<String>,
             #[serde(default)]
             #[schema(value_type = Option<String>)]
-            pub(super) policy_uri: Change<String>,
+            pub(crate) policy_uri: Change<String>,
         }
 
         impl $name {
-            pub(super) fn draft(&self) -> crate::clients::draft::Draft {
-                crate::clients::draft::Draft {
+            pub(crate) fn draft(&self) -> crate::admin::clients::draft::Draft {
+                crate::admin::clients::draft::Draft {
                     name: self.name.clone(),
                     description: self.description.clone(),
                     redirect_uris: self.redirect_uris.clone(),
@@ -271,6 +271,6 @@ client_body! {
 }
 
 /// The origins that a list can be of.
-pub(super) fn origin(text: &str) -> Option<ClientOrigin> {
+pub(crate) fn origin(text: &str) -> Option<ClientOrigin> {
     ClientOrigin::parse(text)
 }
