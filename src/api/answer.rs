@@ -18,11 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::admin::clients::ManageError;
-use crate::admin::clients::draft::Fault;
+use crate::admin::{AdminError, Fault, Unknown};
 use crate::http::body::{Unread, collect};
 use crate::http::respond::{Failure, json};
-use crate::store::{AccountError, Page};
+use crate::store::Page;
 
 /// Why nothing was done.
 #[derive(Serialize, ToSchema)]
@@ -77,24 +76,31 @@ impl From<Fault> for Denied {
     }
 }
 
-impl From<ManageError> for Denied {
-    fn from(error: ManageError) -> Self {
+impl From<AdminError> for Denied {
+    fn from(error: AdminError) -> Self {
         let text = error.to_string();
         match error {
-            ManageError::Fault(fault) => fault.into(),
-            ManageError::Unknown(_) => Self::not_found(text),
-            ManageError::Taken(_) | ManageError::NotManaged(_) | ManageError::NoSecret(_) => Self::conflict(text),
-            ManageError::Changed => Self::Refused(StatusCode::PRECONDITION_FAILED, "precondition_failed", text),
-            ManageError::Store(error) => error.into(),
+            AdminError::Fault(fault) => fault.into(),
+            AdminError::Unknown(Unknown::Token) => Self::not_found(format!("{text}; GET /api/v1/tokens shows the ids")),
+            AdminError::Unknown(_) => Self::not_found(text),
+            AdminError::ClientTaken(_)
+            | AdminError::UsernameTaken
+            | AdminError::TokenTaken(_)
+            | AdminError::MakerGone
+            | AdminError::NotManaged(_)
+            | AdminError::NoSecret(_)
+            | AdminError::KeyWaits { .. }
+            | AdminError::KeyRotated => Self::conflict(text),
+            AdminError::Beyond(_) => Self::forbidden(text),
+            AdminError::Changed => Self::Refused(StatusCode::PRECONDITION_FAILED, "precondition_failed", text),
+            AdminError::WrongMasterKey => {
+                Failure::Answer("the master key does not open the stored signing keys").into()
+            }
+            AdminError::Keys(_) => Failure::Answer("a signing key could not be made").into(),
+            AdminError::Hashing(error) => error.into(),
+            AdminError::Store(error) => error.into(),
+            AdminError::Account(error) => error.into(),
         }
-    }
-}
-
-/// Told apart here: a name that is taken is the caller's to know.
-pub(super) fn account(error: AccountError) -> Denied {
-    match error {
-        AccountError::NameTaken => Denied::conflict("username: there is a user with this name already"),
-        AccountError::LinkUsed | AccountError::Store(_) => error.into(),
     }
 }
 
@@ -278,11 +284,10 @@ pub(super) fn page(after: Option<&str>, limit_text: Option<&str>) -> Result<Page
 #[derive(Serialize, Deserialize)]
 struct Cursor(Timestamp, String);
 
-/// Where the next page begins, if this one is full.
-pub(super) fn next(page: &Page, count: usize, last: Option<(Timestamp, &str)>) -> Option<String> {
-    let full = i64::try_from(count).is_ok_and(|count| count >= page.limit);
-    let (time, id) = last.filter(|_| full)?;
-    serde_json::to_vec(&Cursor(time, id.to_owned())).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+/// Where the next page begins, as the address has it.
+pub(super) fn cursor(next: Option<(Timestamp, String)>) -> Option<String> {
+    let (time, id) = next?;
+    serde_json::to_vec(&Cursor(time, id)).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! Who calls, and whether they may: before every operation. Nothing but a bearer token in the header counts; cookies
 //! are not looked at, so no web page can make somebody's browser do anything here (B-16).
 
-use axum::extract::{Request, State};
+use super::answer::{Denied, Error};
+use crate::admin::{Actor, Admin};
+use crate::app::App;
+use crate::http::respond::{Failure, json, retry_after, status_of};
+use crate::model::api_token::{ApiScope, ApiToken, may_be_token};
+use crate::model::secret::Secret;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use oauth::id::ApiTokenId;
-use oauth::time::Timestamp;
-
-use super::answer::{Denied, Error};
-use crate::app::App;
-use crate::http::respond::{json, retry_after, status_of};
-use crate::model::api_token::{ApiScope, ApiScopes, ApiToken, may_be_token};
-use crate::model::secret::Secret;
 
 /// What stands before one operation.
 #[derive(Clone)]
@@ -23,37 +22,34 @@ pub(super) struct Door {
     pub(super) takes_query: bool,
 }
 
-/// Who calls.
-#[derive(Clone, Debug)]
+/// The caller of an operation, and what the operation works with.
 pub(super) struct Caller {
-    /// The id of the token.
-    pub(super) id: ApiTokenId,
-    /// The name of the token.
-    pub(super) name: String,
-    /// What it may do.
-    pub(super) scopes: ApiScopes,
-    /// When it stops.
-    pub(super) expires_at: Option<Timestamp>,
+    pub(super) app: App,
+    actor: Actor,
 }
 
 impl Caller {
-    /// The caller of a request that passed the guard.
-    pub(super) fn of(request: &Request) -> Result<Self, Denied> {
-        let failure = crate::http::respond::Failure::Answer("an operation without its guard");
-        request.extensions().get::<Self>().cloned().ok_or_else(|| failure.into())
+    pub(super) fn admin(&self) -> Admin<'_> {
+        let app = &self.app;
+        Admin { store: &app.store, config: &app.config, random: &app.random, now: app.clock.now(), actor: &self.actor }
     }
+}
 
-    /// Writes down who did what.
-    pub(super) fn did(&self, what: &'static str, to: &str) {
-        tracing::info!(token = self.name, what, to, "admin API");
+/// The caller of a request that passed the guard.
+impl FromRequestParts<App> for Caller {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Denied> {
+        let actor = parts.extensions.get().cloned().ok_or(Failure::Answer("an operation without its guard"))?;
+        Ok(Self { app: app.clone(), actor })
     }
 }
 
 /// Lets a request through whose token has the scope, and gives refusals their form.
 pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let Door { app, scope, takes_query } = door;
-    let caller = match caller(&app, request.headers()).await {
-        Ok(caller) => caller,
+    let token = match token(&app, request.headers()).await {
+        Ok(token) => token,
         Err(Denied::Refused(StatusCode::UNAUTHORIZED, code, text)) => {
             let (parts, _) = request.into_parts();
             let network = app.visits.proxies.network_of(&parts);
@@ -75,15 +71,15 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
         }
         Err(denied) => return formed(&app, None, denied),
     };
-    let name = caller.name.clone();
-    if !caller.scopes.allow(scope) {
+    let name = token.name.clone();
+    if !token.scopes.allow(scope) {
         let text = format!("this token lacks the scope {}", scope.as_str());
         return formed(&app, Some(&name), Denied::forbidden(text));
     }
     if !takes_query && request.uri().query().is_some_and(|query| !query.is_empty()) {
         return formed(&app, Some(&name), Denied::invalid("this operation takes no parameters in its address"));
     }
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(Actor::Token(token));
     let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Denied>() {
         Some(denied) => formed(&app, Some(&name), denied),
@@ -95,7 +91,7 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
     }
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Denied> {
+async fn token(app: &App, headers: &HeaderMap) -> Result<ApiToken, Denied> {
     let refused = |text: &str| Denied::Refused(StatusCode::UNAUTHORIZED, "invalid_token", text.to_owned());
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, more) = (values.next(), values.next());
@@ -114,9 +110,7 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Denied> {
     }
     // Looked up by its digest: the time that takes tells nothing of the token (B-28).
     let hash = Secret::presented(token).hash();
-    let found = app.store.use_api_token(&hash, app.clock.now()).await?;
-    let ApiToken { id, name, scopes, expires_at, .. } = found.ok_or_else(unknown)?;
-    Ok(Caller { id, name, scopes, expires_at })
+    app.store.use_api_token(&hash, app.clock.now()).await?.ok_or_else(unknown)
 }
 
 /// Gives a refusal or a failure its form, and the log its line with the name of the token, if it was a good one.

@@ -1,23 +1,21 @@
 //! `/api/v1/clients/{id}/logo`.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header;
 use axum::response::IntoResponse as _;
 use oauth::id::ClientId;
 
 use super::answer::{Denied, Id, Outcome, bytes, media_type, nothing};
 use super::guard::Caller;
-use crate::admin::clients::logo::{MAX_BYTES, judge};
-use crate::app::App;
+use crate::admin::clients::logo;
 
 /// Show a client's logo
 #[utoipa::path(get, path = "/api/v1/clients/{id}/logo", tag = "clients", operation_id = "showLogo",
     params(("id" = String, Path, description = "The client_id, percent-encoded")),
     responses((status = 200, description = "The picture", content_type = "image/png", body = Vec<u8>),
-        (status = 404, description = "It has none", body = super::answer::Error)))]
-pub(super) async fn show(State(app): State<App>, Id(id): Id<ClientId>) -> Outcome {
-    let found = app.store.find_logo(&id).await?;
-    let (media_type, content) = found.ok_or_else(|| Denied::not_found("this client has no logo"))?;
+        (status = 404, description = "The client has no logo", body = super::answer::Error)))]
+pub(super) async fn show(caller: Caller, Id(id): Id<ClientId>) -> Outcome {
+    let (media_type, content) = logo::show(&caller.admin(), &id).await?;
     let headers = [
         (header::CONTENT_TYPE, media_type.as_str()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -33,35 +31,27 @@ pub(super) async fn show(State(app): State<App>, Id(id): Id<ClientId>) -> Outcom
 #[utoipa::path(put, path = "/api/v1/clients/{id}/logo", tag = "clients", operation_id = "setLogo",
     params(("id" = String, Path, description = "The client_id, percent-encoded")),
     request_body(content = Vec<u8>, content_type = "image/png"),
-    responses((status = 204, description = "It is set"),
+    responses((status = 204, description = "The logo is set"),
         (status = 404, description = "There is no such managed client", body = super::answer::Error),
         (status = 413, description = "The picture is larger than 64 KiB", body = super::answer::Error)))]
-pub(super) async fn put(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
-    let caller = Caller::of(&request)?;
+pub(super) async fn put(caller: Caller, Id(id): Id<ClientId>, request: Request) -> Outcome {
     let (parts, body) = request.into_parts();
-    let content = bytes(body, MAX_BYTES).await?;
-    let kind = judge(&content).map_err(Denied::invalid)?;
+    let content = bytes(body, logo::MAX_BYTES).await?;
+    let kind = logo::judge(&content).map_err(Denied::invalid)?;
     let said = media_type(&parts.headers);
     if said != kind {
         return Err(Denied::invalid(format!("Content-Type says {said:?}, but the picture is {kind}")));
     }
-    if !app.store.put_logo(&id, kind, &content, app.clock.now()).await? {
-        return Err(Denied::not_found(format!("there is no managed client {id:?}; others have no logo")));
-    }
-    caller.did("logo set", id.as_str());
+    logo::set(&caller.admin(), &id, kind, &content).await?;
     Ok(nothing())
 }
 
 /// Remove a client's logo
 #[utoipa::path(delete, path = "/api/v1/clients/{id}/logo", tag = "clients", operation_id = "deleteLogo",
     params(("id" = String, Path, description = "The client_id, percent-encoded")),
-    responses((status = 204, description = "It is gone"),
-        (status = 404, description = "There was none", body = super::answer::Error)))]
-pub(super) async fn delete(State(app): State<App>, Id(id): Id<ClientId>, request: Request) -> Outcome {
-    let caller = Caller::of(&request)?;
-    if !app.store.delete_logo(&id).await? {
-        return Err(Denied::not_found("this client has no logo"));
-    }
-    caller.did("logo removed", id.as_str());
+    responses((status = 204, description = "The logo is removed"),
+        (status = 404, description = "The client has no logo", body = super::answer::Error)))]
+pub(super) async fn delete(caller: Caller, Id(id): Id<ClientId>) -> Outcome {
+    logo::remove(&caller.admin(), &id).await?;
     Ok(nothing())
 }

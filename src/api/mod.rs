@@ -1,17 +1,18 @@
-//! The admin REST API: the command line's verbs for programs, under `/api/v1`.
+//! The admin REST API: administration for programs, under `/api/v1`.
 //!
 //! One table makes the routes, what each of them asks of a token, and the OpenAPI document: what is described is
-//! mounted, guarded and tested. Owns the forms of requests and answers; what is done, lower modules do.
+//! mounted, guarded and tested. Owns the forms of requests and answers; `admin` does what is asked for.
 
 mod answer;
 mod attempts;
+mod client_body;
 mod clients;
 mod connections;
 mod guard;
 mod info;
 mod keys;
 mod logo;
-pub(crate) mod tokens;
+mod tokens;
 mod users;
 
 use axum::Router;

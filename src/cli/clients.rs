@@ -1,25 +1,22 @@
-//! `client`: clients that an administrator enters, and stopping any client.
+//! `client`: clients that an administrator enters, and disabling any client.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use known_clients::profile::Profiles;
 use oauth::id::ClientId;
 use oauth::time::Timestamp;
-use serde::Serialize;
+use serde_json::Value;
 
-use super::{CliError, open, read_file, say};
-use crate::admin::clients::draft::{Change, Draft, Rules};
-use crate::admin::clients::view::{ClientView, Endpoints, NewSecret};
-use crate::admin::clients::{self as managed, Addition, DEFAULT_OVERLAP, ManageError, Managed, logo};
-use crate::clients::logo_path;
-use crate::config::{Config, duration};
-use crate::crypto::random::Random;
-use crate::model::client::{Client, ClientOrigin};
-use crate::model::clock::Clock;
-use crate::model::secret::Secret;
-use crate::store::{Page, Store};
+use super::desk::Desk;
+use super::table::{Table, plain, say_json};
+use super::{CliError, parse_id, read_file, read_secret, say};
+use crate::admin::clients::draft::{Change, Draft};
+use crate::admin::clients::view::NewSecret;
+use crate::admin::clients::{self, Addition, logo};
+use crate::admin::{Admin, AdminError, date};
+use crate::config::Config;
+use crate::store::Page;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -36,7 +33,7 @@ pub(super) enum Command {
     },
     /// Show a client
     Show {
-        /// Its client id
+        /// The client id
         id: String,
         /// Print it as JSON
         #[arg(long)]
@@ -44,11 +41,11 @@ pub(super) enum Command {
     },
     /// Change a client; what isn't named stays
     Edit(Box<Edit>),
-    /// Give a client a new secret; the old one stays good for a while
+    /// Give a client a new secret; the old one stays valid for a while
     RotateSecret {
-        /// Its client id
+        /// The client id
         id: String,
-        /// How long the old secret stays good: 0s to 90d, a day if left out
+        /// How long the old secret stays valid: 0s to 90d, a day if left out
         #[arg(long, value_name = "TIME")]
         overlap: Option<String>,
         /// Read the new secret from standard input (the first line) instead of making one
@@ -61,19 +58,19 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Stop a client of any origin: its connections end
+    /// Disable a client of any origin and end its connections
     Disable {
-        /// Its client id
+        /// The client id
         id: String,
     },
-    /// Let a stopped client work again
+    /// Enable a disabled client
     Enable {
-        /// Its client id
+        /// The client id
         id: String,
     },
-    /// Delete a client of any origin: its connections end, and its id is never given again
+    /// Delete a client of any origin and end its connections; its id is never given again
     Delete {
-        /// Its client id
+        /// The client id
         id: String,
     },
 }
@@ -103,7 +100,7 @@ pub(super) struct Add {
 
 #[derive(Debug, Args)]
 pub(super) struct Edit {
-    /// Its client id
+    /// The client id
     id: String,
     /// What people read when they are asked to let it in
     #[arg(long)]
@@ -198,6 +195,8 @@ impl Given {
         let texts = |list: &Vec<String>| Change::to((!list.is_empty()).then(|| list.clone()));
         Ok(Draft {
             name: Change::to(name),
+            add_redirect_uris: Vec::new(),
+            remove_redirect_uris: Vec::new(),
             description: Change::to(self.description.clone()),
             redirect_uris: texts(&self.redirect_uri),
             auth_methods: texts(&self.auth_method),
@@ -232,78 +231,60 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliError> {
-    let store = open(config).await?;
-    let now = Clock::system().now();
+    let desk = Desk::open(config).await?;
+    let admin = desk.admin();
     match command {
-        Command::Add(arguments) => add(config, &store, *arguments, now).await,
-        Command::Edit(arguments) => edit(config, &store, *arguments, now).await,
-        Command::List { origin, json } => list(&store, origin.as_deref(), json, now).await,
-        Command::Show { id, json } => show(config, &store, &named(id)?, json, now).await,
-        Command::RotateSecret { id, end_old: true, .. } => {
-            let id = found(&store, id).await?;
-            if store.end_old_client_secret(&id).await? {
-                say(&format!("The old secret of {id} is no longer good."))
-            } else {
-                say(&format!("{id} has no old secret that is still good."))
+        Command::Add(arguments) => add(&desk, *arguments).await,
+        Command::Edit(arguments) => edit(&admin, *arguments).await,
+        Command::List { origin, json } => list(&admin, origin.as_deref(), json).await,
+        Command::Show { id, json } => show(&admin, &named(id)?, json).await,
+        Command::RotateSecret { id, end_old: true, json, .. } => {
+            let (client, ended) = clients::end_old_secret(&admin, &named(id)?).await?;
+            match ended {
+                _ if json => say_json(&client),
+                true => say(&format!("The old secret of client {} is no longer good.", client.id)),
+                false => say(&format!("Client {} has no old secret that is still good.", client.id)),
             }
         }
         Command::RotateSecret { id, overlap, secret_stdin, json, .. } => {
-            let overlap = match overlap {
-                None => DEFAULT_OVERLAP,
-                Some(text) => duration::parse(&text).map_err(|words| CliError::Other(format!("--overlap: {words}")))?,
-            };
             let own = secret_stdin.then(read_secret).transpose()?;
-            let id = named(id)?;
-            let logo = store.logo_set_at(&id).await?;
-            let rotated = managed::rotate_secret(&store, &Random::system(), &id, own.as_deref(), overlap, now).await?;
-            tell(config, &rotated, logo, "has a new secret", json, now)?;
-            match rotated.client.secrets.old {
-                Some(_) if !json => say(&format!("The old secret is good for another {}.", duration::format(overlap))),
+            let rotated = clients::rotate_secret(&admin, &named(id)?, own.as_deref(), overlap.as_deref()).await?;
+            tell(&rotated.answer, "has a new secret", json)?;
+            match rotated.answer.client.old_secret_expires_at {
+                Some(until) if !json => say(&format!("The old secret is good until {}.", date(until))),
                 Some(_) | None => Ok(()),
             }
         }
         Command::Disable { id } => {
-            let id = found(&store, id).await?;
-            store.disable_client(&id, now).await?;
-            say(&format!("Client {id} is disabled; its connections have ended."))
+            let client = clients::disable(&admin, &named(id)?).await?;
+            say(&format!("Client {} is disabled; its connections have ended.", client.id))
         }
         Command::Enable { id } => {
-            let id = found(&store, id).await?;
-            store.enable_client(&id, now).await?;
-            say(&format!("Client {id} may connect again."))
+            let client = clients::enable(&admin, &named(id)?).await?;
+            say(&format!("Client {} is enabled.", client.id))
         }
         Command::Delete { id } => {
-            let id = found(&store, id).await?;
-            store.delete_client(&id, now).await?;
+            let id = named(id)?;
+            clients::delete(&admin, &id).await?;
             say(&format!("Client {id} is deleted; its connections have ended."))
         }
     }
 }
 
-async fn add(config: &Config, store: &Store, arguments: Add, now: Timestamp) -> Result<(), CliError> {
+async fn add(desk: &Desk<'_>, arguments: Add) -> Result<(), CliError> {
     let Add { name, profile, id, secret_stdin, properties, more_callbacks, json } = arguments;
-    let mut draft = properties.draft(name)?;
+    let mut draft = Draft { add_redirect_uris: more_callbacks, ..properties.draft(name)? };
     if let Some(profile) = &profile {
-        let profiles =
-            Profiles::load(config.clients.profiles_file.as_deref()).map_err(|error| CliError::Build(error.into()))?;
-        draft.fill_for(profile, &profiles).map_err(ManageError::from)?;
-    }
-    if !more_callbacks.is_empty() {
-        let mut uris = match draft.redirect_uris {
-            Change::Set(uris) => uris,
-            Change::Keep | Change::Clear => Vec::new(),
-        };
-        uris.extend(more_callbacks);
-        draft.redirect_uris = Change::Set(uris);
+        draft.fill_for(profile, &desk.profiles()?).map_err(AdminError::from)?;
     }
     let logo = properties.logo()?;
     let secret = secret_stdin.then(read_secret).transpose()?;
-    let addition = Addition { draft, id, secret };
-    let added = managed::add(store, &Rules::of(config), &Random::system(), &addition, now).await?;
+    let admin = desk.admin();
+    let added = clients::add(&admin, &Addition { draft, id, secret }).await?;
     // The secret first: what fails after it can be done again.
-    tell(config, &added, None, "is made", json, now)?;
+    tell(&added.answer, "is made", json)?;
     if let Some((kind, content)) = logo {
-        store.put_logo(&added.client.id, kind, &content, now).await?;
+        logo::set(&admin, &named(added.answer.client.id)?, kind, &content).await?;
     }
     if profile.as_deref() == Some("chatgpt") && !json {
         say("\nChatGPT shows the callback of a connector in its form. If it isn't among those above, add it:\n  \
@@ -312,24 +293,13 @@ async fn add(config: &Config, store: &Store, arguments: Add, now: Timestamp) -> 
     Ok(())
 }
 
-async fn edit(config: &Config, store: &Store, arguments: Edit, now: Timestamp) -> Result<(), CliError> {
-    let id = found(store, arguments.id.clone()).await?;
-    let mut draft = arguments.properties.draft(arguments.name.clone())?;
-    let mut revision = None;
-    if !arguments.add_redirect_uri.is_empty() || !arguments.remove_redirect_uri.is_empty() {
-        let present = store.find_revised_client(&id).await?;
-        let (client, found_revision) = present.ok_or_else(|| ManageError::Unknown(id.clone()))?;
-        let mut uris: Vec<String> = client.metadata.redirect_uris.iter().map(|uri| uri.as_str().to_owned()).collect();
-        for gone in &arguments.remove_redirect_uri {
-            if !uris.contains(gone) {
-                return Err(CliError::Other(format!("--remove-redirect-uri: {gone:?} is not one of its callbacks")));
-            }
-            uris.retain(|own| own != gone);
-        }
-        uris.extend(arguments.add_redirect_uri.iter().cloned());
-        draft.redirect_uris = Change::Set(uris);
-        revision = Some(found_revision);
-    }
+async fn edit(admin: &Admin<'_>, arguments: Edit) -> Result<(), CliError> {
+    let id = named(arguments.id)?;
+    let mut draft = Draft {
+        add_redirect_uris: arguments.add_redirect_uri,
+        remove_redirect_uris: arguments.remove_redirect_uri,
+        ..arguments.properties.draft(arguments.name)?
+    };
     if arguments.refresh {
         draft.refresh = Change::Set(true);
     }
@@ -351,21 +321,21 @@ async fn edit(config: &Config, store: &Store, arguments: Edit, now: Timestamp) -
     }
     let logo = arguments.properties.logo()?;
     let clears_logo = arguments.clear.contains(&Clear::Logo);
-    let set_at = match &logo {
-        _ if clears_logo => None,
-        Some(_) => Some(now),
-        None => store.logo_set_at(&id).await?,
-    };
-    let edited = managed::edit(store, &Rules::of(config), &Random::system(), &id, &draft, revision).await?;
+    let mut edited = clients::edit(admin, &id, &draft, None).await?;
     // What it is after this; a secret that the change made is told before anything can fail.
-    tell(config, &edited, set_at, "is changed", arguments.json, now)?;
-    if let Some((kind, content)) = logo
-        && !store.put_logo(&id, kind, &content, now).await?
-    {
-        return Err(ManageError::NotManaged(id).into());
-    }
+    let client = &mut edited.answer.client;
+    let has_logo = client.logo_url.is_some();
     if clears_logo {
-        store.delete_logo(&id).await?;
+        client.logo_url = None;
+    } else if logo.is_some() {
+        client.logo_url = Some(clients::logo_url(admin, &id, admin.now));
+    }
+    tell(&edited.answer, "is changed", arguments.json)?;
+    if let Some((kind, content)) = logo {
+        logo::set(admin, &id, kind, &content).await?;
+    }
+    if clears_logo && has_logo {
+        logo::remove(admin, &id).await?;
     }
     if edited.asks_again && !arguments.json {
         say("People who had let it in are asked again.")?;
@@ -373,37 +343,28 @@ async fn edit(config: &Config, store: &Store, arguments: Edit, now: Timestamp) -
     Ok(())
 }
 
-async fn list(store: &Store, origin: Option<&str>, json: bool, now: Timestamp) -> Result<(), CliError> {
-    let origin = origin.and_then(ClientOrigin::parse);
-    let mut page = Page { after: None, limit: 200 };
-    let mut all = Vec::new();
-    if !json {
-        say("ID                         ORIGIN      STATE     NAME")?;
-    }
+async fn list(admin: &Admin<'_>, origin: Option<&str>, json: bool) -> Result<(), CliError> {
+    let (mut all, mut page) = (Vec::new(), Page { after: None, limit: 200 });
     loop {
-        let clients = store.clients(origin, &page).await?;
-        let Some(last) = clients.last() else { break };
-        page.after = Some((last.registered_at, last.id.to_string()));
-        for client in &clients {
-            let view = ClientView::of(client, now);
-            if json {
-                all.push(view);
-            } else {
-                let (state, origin) = (view.state(), client.origin.as_str());
-                say(&format!("{:<26} {origin:<11} {state:<9} {}", view.id, plain(client.display_name())))?;
-            }
+        let listed = clients::list(admin, origin, &page).await?;
+        all.extend(listed.entries);
+        page.after = listed.next;
+        if page.after.is_none() {
+            break;
         }
     }
-    if json { say_json(&all) } else { Ok(()) }
+    if json {
+        return say_json(&all);
+    }
+    let mut table = Table::new(["ID", "ORIGIN", "STATE", "NAME"]);
+    for client in &all {
+        table.row([&client.id, client.origin, client.state(), client.name.as_deref().unwrap_or("An unnamed client")]);
+    }
+    table.say()
 }
 
-/// A name that a stranger chose, for a terminal: nothing in it moves the cursor or hides.
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-async fn show(config: &Config, store: &Store, id: &ClientId, json: bool, now: Timestamp) -> Result<(), CliError> {
-    let view = view(config, store, id, now).await?;
+async fn show(admin: &Admin<'_>, id: &ClientId, json: bool) -> Result<(), CliError> {
+    let (view, _) = clients::show(admin, id).await?;
     if json {
         return say_json(&view);
     }
@@ -411,91 +372,44 @@ async fn show(config: &Config, store: &Store, id: &ClientId, json: bool, now: Ti
     let value = serde_json::to_value(&view).map_err(|error| CliError::Other(error.to_string()))?;
     for (name, value) in value.as_object().into_iter().flatten() {
         let text = match value {
-            serde_json::Value::String(text) => plain(text),
-            serde_json::Value::Array(items) => items
+            Value::String(text) => plain(text),
+            Value::Array(items) => items
                 .iter()
                 .map(|item| item.as_str().map_or_else(|| item.to_string(), plain))
                 .collect::<Vec<_>>()
                 .join("\n                         "),
-            other @ (serde_json::Value::Null
-            | serde_json::Value::Bool(_)
-            | serde_json::Value::Number(_)
-            | serde_json::Value::Object(_)) => other.to_string(),
+            Value::Number(at) if name.ends_with("_at") => at.as_i64().map(Timestamp).map(date).unwrap_or_default(),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => other.to_string(),
         };
         say(&format!("{name:<24} {text}"))?;
     }
     Ok(())
 }
 
-async fn view(config: &Config, store: &Store, id: &ClientId, now: Timestamp) -> Result<ClientView, CliError> {
-    let found = store.find_revised_client(id).await?;
-    let (client, _) = found.ok_or_else(|| ManageError::Unknown(id.clone()))?;
-    Ok(shown(config, &client, store.logo_set_at(id).await?, now))
-}
-
-fn shown(config: &Config, client: &Client, logo: Option<Timestamp>, now: Timestamp) -> ClientView {
-    let mut view = ClientView::of(client, now);
-    view.logo_url = logo.map(|at| config.url(&logo_path(&client.id, at)));
-    view
-}
-
 /// What was done, and what to paste where (R-04). Reads nothing: the secret is told here or never.
-fn tell(
-    config: &Config,
-    managed: &Managed,
-    logo: Option<Timestamp>,
-    what: &str,
-    json: bool,
-    now: Timestamp,
-) -> Result<(), CliError> {
-    let client = shown(config, &managed.client, logo, now);
-    let client_secret = managed.secret.as_ref().map(Secret::expose).map(str::to_owned);
-    let answer = NewSecret { client, client_secret, endpoints: Endpoints::of(config) };
+fn tell(answer: &NewSecret, what: &str, json: bool) -> Result<(), CliError> {
     if json {
-        return say_json(&answer);
+        return say_json(answer);
     }
     let NewSecret { client, client_secret, endpoints } = answer;
     say(&format!("Client {} {what}. In its form, paste:\n", client.name.as_deref().unwrap_or(&client.id)))?;
     say(&format!("  MCP server URL       {}", endpoints.mcp_url))?;
     say(&format!("  Client ID            {}", client.id))?;
-    match &client_secret {
+    match client_secret {
         Some(secret) => say(&format!("  Client secret        {secret}   (shown this once)"))?,
-        None if client.has_secret() => say("  Client secret        the one that it has")?,
+        None if client.has_secret => say("  Client secret        the one that it has")?,
         None => say("  Client secret        none: leave it empty")?,
     }
     say(&format!("  Authorization URL    {}", endpoints.authorization_url))?;
     say(&format!("  Token URL            {}", endpoints.token_url))?;
-    say(&format!("  Authentication       {}", client.auth_methods().join(" or ")))?;
+    say(&format!("  Authentication       {}", client.auth_methods.join(" or ")))?;
     say("\nIts callback must be one of these, to the character:")?;
-    for uri in client.redirect_uris() {
+    for uri in &client.redirect_uris {
         say(&format!("  {uri}"))?;
     }
     Ok(())
 }
 
 fn named(id: String) -> Result<ClientId, CliError> {
-    ClientId::parse(id)
-        .map_err(|why| CliError::Other(format!("there is no such client: {why}; see: portcullis client list")))
-}
-
-async fn found(store: &Store, id: String) -> Result<ClientId, CliError> {
-    let id = named(id)?;
-    match store.find_revised_client(&id).await? {
-        Some(_) => Ok(id),
-        None => Err(CliError::Other(format!("there is no client {:?}; see: portcullis client list", id.as_str()))),
-    }
-}
-
-/// A secret, never as an argument: arguments are seen by every process of the machine.
-fn read_secret() -> Result<String, CliError> {
-    let mut text = String::new();
-    std::io::stdin()
-        .take(4096)
-        .read_to_string(&mut text)
-        .map_err(|source| CliError::Read { path: PathBuf::from("standard input"), source })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-pub(super) fn say_json<T: Serialize>(value: &T) -> Result<(), CliError> {
-    say(&serde_json::to_string_pretty(value).map_err(|error| CliError::Other(error.to_string()))?)
+    parse_id(id, "client")
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(
     config: impl FnOnce() -> Result<Config, CliError>,
 ) -> Result<ExitCode, CliError> {
     if let Some(attempt) = &arguments.attempt {
-        return attempts::tell(&config()?, attempt, arguments.json).await.map(|()| ExitCode::SUCCESS);
+        return attempts::show(&config()?, attempt, arguments.json).await.map(|()| ExitCode::SUCCESS);
     }
     if let Some(url) = &arguments.fetch {
         let url = Some(url.as_str()).filter(|url| *url != ALL_KNOWN);

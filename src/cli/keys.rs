@@ -7,20 +7,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 
-use super::{CliError, master_of, open, read_file, say, with_master_key};
+use super::desk::Desk;
+use super::table::{Table, say_json};
+use super::{CliError, logging, master_of, open, read_file, say, with_master_key};
+use crate::admin::{AdminError, date, keys};
 use crate::config::Config;
-use crate::crypto::keys::{self, KeyRing};
 use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
-use crate::model::clock::Clock;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List the signing keys
-    List,
+    /// List the signing keys, oldest first
+    List {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Publish a new signing key; it signs after `keys.publish_ahead`, when all verifiers know it
     Rotate {
-        /// The old key is in wrong hands: drop it at once. Every access token stops; clients refresh
+        /// The old key was stolen: drop it at once. Every access token becomes invalid; clients refresh
         #[arg(long)]
         emergency: bool,
     },
@@ -30,57 +35,38 @@ pub(super) enum Command {
     Fingerprint,
 }
 
-const RACED: &str = "another process has just rotated the key; nothing was done";
-
 pub(super) async fn run(config: Config, command: Command) -> Result<(), CliError> {
+    logging::start(&config.log);
     let store = open(&config).await?;
     let (replacing, place) = (matches!(command, Command::Rotate { emergency: true }), place(&config));
     let (config, _) = with_master_key(config, &store, replacing).await?;
-    let now = Clock::system().now();
-    let stored = store.signing_keys().await?;
+    let desk = Desk::at(&config, store);
+    let admin = desk.admin();
     match command {
-        Command::List => {
-            say("KID                         ALGORITHM  MADE (unix)  SIGNS FROM   STATE")?;
-            let signing = stored.iter().filter(|key| key.active_at <= now).map(|key| key.generation).max();
-            for key in &stored {
-                let state = match signing {
-                    Some(generation) if generation == key.generation => "signs",
-                    Some(generation) if generation > key.generation => "verifies",
-                    _ => "published",
-                };
-                say(&format!(
-                    "{:<27} {:<10} {:<12} {:<12} {state}",
-                    key.kid, key.algorithm, key.created_at.0, key.active_at.0
-                ))?;
+        Command::List { json } => {
+            let keys = keys::list(&admin).await?;
+            if json {
+                return say_json(&keys);
             }
-            Ok(())
+            let mut table = Table::new(["KID", "ALGORITHM", "MADE", "SIGNS FROM", "STATE"]);
+            for key in &keys {
+                table.row([&key.kid, &key.algorithm, &date(key.created_at), &date(key.active_at), key.state]);
+            }
+            table.say()
         }
         Command::Rotate { emergency } => {
             let master = master_of(&config)?;
-            // A key that another one than theirs sealed would stop every copy of the server.
-            if !emergency && KeyRing::open(&stored, &master).is_err() {
-                return Err(CliError::WrongKey { fingerprint: master.fingerprint().to_owned(), place });
-            }
-            if !emergency && let Some(waiting) = stored.iter().find(|key| key.active_at > now) {
-                let (kid, from) = (&waiting.kid, waiting.active_at.0);
-                return Err(CliError::Other(format!(
-                    "{kid} is published and signs from {from} (unix seconds); rotate again after that"
-                )));
-            }
-            let (algorithm, ahead) = (config.keys.algorithm, config.keys.publish_ahead);
-            let mut key = keys::next(algorithm, ahead, &stored, &master, &Random::system(), now)
-                .map_err(|error| CliError::Build(error.into()))?;
-            if emergency {
-                key.active_at = now;
-                if !store.replace_signing_keys(&key).await? {
-                    return Err(CliError::Other(RACED.to_owned()));
+            let (kid, from) = match keys::rotate(&admin, &master, emergency).await {
+                Err(AdminError::WrongMasterKey) => {
+                    return Err(CliError::WrongKey { fingerprint: master.fingerprint().to_owned(), place });
                 }
-                return say(&format!("Signing key {} is in force; all older keys are gone.", key.kid));
+                rotated => rotated?,
+            };
+            if emergency {
+                say(&format!("Signing key {kid} is in force; all older keys are gone."))
+            } else {
+                say(&format!("Signing key {kid} is published and signs from {}.", date(from)))
             }
-            if !store.insert_signing_key(&key).await? {
-                return Err(CliError::Other(RACED.to_owned()));
-            }
-            say(&format!("Signing key {} is published and signs from {} (unix seconds).", key.kid, key.active_at.0))
         }
         Command::Master => print_master(),
         Command::Fingerprint => print_fingerprint(&config),

@@ -4,6 +4,7 @@ mod attempts;
 mod backup;
 mod clients;
 mod config;
+mod desk;
 mod doctor;
 mod dump;
 mod files;
@@ -14,6 +15,7 @@ mod outside;
 mod restore;
 mod serve;
 mod simulate;
+mod table;
 mod tokens;
 mod users;
 
@@ -23,13 +25,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use oauth::id::InvalidId;
 
-use crate::admin::clients::ManageError;
+use crate::admin::AdminError;
 use crate::app::BuildError;
 use crate::config::{Config, Problems};
 use crate::crypto::master::MasterKey;
 use crate::store::backup::FileError;
-use crate::store::{AccountError, ConnectError, Store, StoreError};
+use crate::store::{ConnectError, Store, StoreError};
 
 /// How long threads may take to end after everything else.
 const LAST_THREADS: Duration = Duration::from_millis(500);
@@ -61,7 +64,7 @@ enum Command {
     /// Accounts of people
     #[command(subcommand)]
     User(users::Command),
-    /// Clients: those that you enter yourself, and stopping any
+    /// Clients: those that you enter yourself, and disabling any
     #[command(subcommand)]
     Client(clients::Command),
     /// Tokens of the admin API
@@ -115,8 +118,19 @@ impl PasswordSource {
     }
 }
 
+/// A client's secret, never as an argument either.
+fn read_secret() -> Result<String, CliError> {
+    PasswordSource { password_stdin: true, password_file: None }.read()
+}
+
 fn read_file(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|source| CliError::Read { path: path.to_owned(), source })
+}
+
+/// Reads an id. What can be none names nothing, as `command list` shows.
+fn parse_id<T: TryFrom<String, Error = InvalidId>>(text: String, command: &str) -> Result<T, CliError> {
+    T::try_from(text)
+        .map_err(|why| CliError::Other(format!("there is nothing with this id: {why}; see: portcullis {command} list")))
 }
 
 /// What can end a command.
@@ -128,10 +142,8 @@ enum CliError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    #[error(transparent)]
-    Manage(#[from] ManageError),
+    #[error("{}", desk::sentence(.0))]
+    Admin(#[from] AdminError),
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error("{} can't be read: {source}", .path.display())]

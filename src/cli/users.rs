@@ -2,105 +2,98 @@
 
 use clap::Subcommand;
 
-use super::{CliError, PasswordSource, open, say};
+use super::desk::Desk;
+use super::table::{Table, say_json};
+use super::{CliError, PasswordSource, say};
+use crate::admin::people::{self, Addition};
 use crate::config::Config;
-use crate::crypto::password::Passwords;
-use crate::crypto::random::Random;
-use crate::model::clock::Clock;
-use crate::model::user::{Role, User, Username, check_password};
-use crate::store::{NewUser, Store};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make an account
     Add {
-        /// The name to sign in with
+        /// The login name
         name: String,
         #[command(flatten)]
         password: PasswordSource,
         /// admin or user
         #[arg(long, default_value = "user", value_parser = ["admin", "user"])]
         role: String,
-        /// What pages call the person; the name if left out
+        /// What pages call the person; the login name if left out
         #[arg(long)]
         display_name: Option<String>,
+        /// Print the account as JSON
+        #[arg(long)]
+        json: bool,
     },
-    /// List the accounts
-    List,
-    /// Stop an account: it can't sign in, and all its connections end
+    /// List accounts by name
+    List {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Disable an account and end its connections: nobody can sign in to it
     Disable {
-        /// The name that it signs in with
+        /// The login name
         name: String,
     },
-    /// Let an account sign in again
+    /// Enable a disabled account
     Enable {
-        /// The name that it signs in with
+        /// The login name
         name: String,
     },
-    /// Set a new password: browsers are signed out and connections end
+    /// Set the password of an account: browsers are signed out and connections end
     Password {
-        /// The name that it signs in with
+        /// The login name
         name: String,
         #[command(flatten)]
         password: PasswordSource,
     },
 }
 
+/// The most accounts that are read at once.
+const PAGE: i64 = 200;
+
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliError> {
-    let store = open(config).await?;
-    let now = Clock::system().now();
+    let desk = Desk::open(config).await?;
+    let admin = desk.admin();
     match command {
-        Command::Add { name, password, role, display_name } => {
-            let username = Username::parse(&name).map_err(|error| CliError::Other(error.to_string()))?;
-            let password_hash = hash(config, &username, &password).await?;
-            let user = NewUser {
-                id: Random::system().user_id(),
-                display_name: display_name.unwrap_or_else(|| username.as_str().to_owned()),
-                username,
-                password_hash,
-                role: Role::parse(&role).unwrap_or(Role::User),
-                created_at: now,
-            };
-            store.insert_user(&user).await?;
-            say(&format!("Account {} made ({}).", user.username.as_str(), role))
+        Command::Add { name, password, role, display_name, json } => {
+            let addition = Addition { username: name, password: password.read()?, display_name, role: Some(role) };
+            let made = people::add(&admin, &desk.passwords()?, addition).await?;
+            if json { say_json(&made) } else { say(&format!("Account {} made ({}).", made.username, made.role)) }
         }
-        Command::List => {
-            say("NAME                     ROLE   STATE     ID")?;
-            for user in store.users().await? {
-                let state = if user.disabled_at.is_some() { "disabled" } else { "active" };
-                say(&format!("{:<24} {:<6} {state:<9} {}", user.username.as_str(), user.role.as_str(), user.id))?;
+        Command::List { json } => {
+            let (mut users, mut after) = (Vec::new(), Some(String::new()));
+            while let Some(behind) = after {
+                let page = people::list(&admin, &behind, PAGE).await?;
+                users.extend(page.entries);
+                after = page.next;
             }
-            Ok(())
+            if json {
+                return say_json(&users);
+            }
+            let mut table = Table::new(["NAME", "ROLE", "STATE", "ID"]);
+            for user in &users {
+                let state = if user.disabled_at.is_some() { "disabled" } else { "active" };
+                table.row([&user.username, user.role, state, &user.id]);
+            }
+            table.say()
         }
         Command::Disable { name } => {
-            let user = find(&store, &name).await?;
-            store.disable_user(&user.id, now).await?;
+            let user = people::named(&admin, &name).await?;
+            people::disable(&admin, &user.id).await?;
             say(&format!("Account {} is disabled; its connections have ended.", user.username.as_str()))
         }
         Command::Enable { name } => {
-            let user = find(&store, &name).await?;
-            store.enable_user(&user.id).await?;
-            say(&format!("Account {} can sign in again.", user.username.as_str()))
+            let user = people::named(&admin, &name).await?;
+            people::enable(&admin, &user.id).await?;
+            say(&format!("Account {} is enabled.", user.username.as_str()))
         }
         Command::Password { name, password } => {
-            let user = find(&store, &name).await?;
-            let password_hash = hash(config, &user.username, &password).await?;
-            store.set_password(&user.id, &password_hash, now).await?;
+            let user = people::named(&admin, &name).await?;
+            people::set_password(&admin, &desk.passwords()?, &user.id, password.read()?).await?;
             say(&format!("Account {} has a new password; its connections have ended.", user.username.as_str()))
         }
     }
-}
-
-async fn find(store: &Store, name: &str) -> Result<User, CliError> {
-    let unknown = || CliError::Other(format!("there is no account {name:?}; see: portcullis user list"));
-    let username = Username::parse(name).map_err(|_| unknown())?;
-    store.find_user_by_name(&username).await?.ok_or_else(unknown)
-}
-
-async fn hash(config: &Config, username: &Username, source: &PasswordSource) -> Result<String, CliError> {
-    let password = source.read()?;
-    check_password(&password, username.as_str(), config.passwords.min_length).map_err(CliError::Other)?;
-    let failed = |error: crate::crypto::password::HashingFailed| CliError::Other(error.to_string());
-    let passwords = Passwords::new(config.passwords.memory_kib, config.passwords.iterations, 1).map_err(failed)?;
-    passwords.hash(password).await.map_err(failed)
 }

@@ -13,7 +13,7 @@ pub enum ApiScope {
     AttemptsRead,
     /// See clients and their logos.
     ClientsRead,
-    /// Add, change, stop and delete clients, and make their secrets. One that is first party gets codes without
+    /// Add, change, disable and delete clients, and make their secrets. One that is first party gets codes without
     /// anybody being asked: as good as everybody's access.
     ClientsWrite,
     /// See connections.
@@ -32,7 +32,7 @@ pub enum ApiScope {
     TokensWrite,
     /// See accounts.
     UsersRead,
-    /// Add and stop accounts, and set their passwords: those of administrators as well.
+    /// Add and disable accounts, and set their passwords: those of administrators as well.
     UsersWrite,
 }
 
@@ -79,7 +79,7 @@ impl ApiScope {
             Self::AttemptsRead => "see what was recorded of attempts to connect: networks and user agents too",
             Self::ClientsRead => "see clients",
             Self::ClientsWrite => {
-                "add, change, stop and delete clients, and make their secrets; with first_party nobody is asked for \
+                "add, change, disable and delete clients, and make their secrets; with first_party nobody is asked for \
                  consent, so this is as good as everybody's access"
             }
             Self::ConnectionsRead => "see connections",
@@ -92,7 +92,7 @@ impl ApiScope {
                 "make tokens with no more than the own scopes, revoked with their maker, and revoke any"
             }
             Self::UsersRead => "see accounts",
-            Self::UsersWrite => "add and stop accounts, and set their passwords, those of administrators too",
+            Self::UsersWrite => "add and disable accounts, and set their passwords, those of administrators too",
         }
     }
 

@@ -1,16 +1,18 @@
 //! What an administrator writes down about a client, read strictly: a slip must be told, never mended in silence.
 //!
-//! The same for the command line and the API: both fill a [`Draft`], and [`Rules::apply`] turns it into
-//! [`Properties`] or names the field that is wrong.
+//! The same for the command line and the API: both fill a [`Draft`], and [`Rules`] turn it into [`Properties`] or name the
+//! field that is wrong.
 
 use std::time::Duration;
 
+use known_clients::profile::Profiles;
 use oauth::client::{AuthMethod, ClientMetadata, Member, MetadataFault, MetadataRules, Source};
 use oauth::scope::{Scope, ScopeToken};
 use oauth::text::is_hidden;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use crate::admin::Fault;
 use crate::config::problems::closest;
 use crate::config::{Config, MAX_ACCESS_TTL, duration};
 use crate::model::client::{Client, ClientOrigin, Terms};
@@ -64,6 +66,10 @@ pub struct Draft {
     pub name: Change<String>,
     pub description: Change<String>,
     pub redirect_uris: Change<Vec<String>>,
+    /// Redirect URIs beside those of `redirect_uris`, or those that the client has.
+    pub add_redirect_uris: Vec<String>,
+    /// Redirect URIs that go.
+    pub remove_redirect_uris: Vec<String>,
     pub auth_methods: Change<Vec<String>>,
     /// The text of a JWK set.
     pub jwks: Change<String>,
@@ -79,16 +85,6 @@ pub struct Draft {
     pub policy_uri: Change<String>,
 }
 
-/// What is wrong with a property.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct Fault {
-    /// The property.
-    pub field: &'static str,
-    /// What is wrong with it and what would be right.
-    pub message: String,
-}
-
 /// What is lawful here.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -102,7 +98,7 @@ pub struct Rules {
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn fault(field: &'static str, message: impl Into<String>) -> Fault {
-    Fault { field, message: message.into() }
+    Fault::of(field, message)
 }
 
 /// The faults of members under the names that properties have here.
@@ -137,12 +133,38 @@ const fn field_of(member: Member) -> &'static str {
 }
 
 impl Draft {
+    /// Fills in what is known of a client by its profile, where nothing was said: name, callbacks, and that programs
+    /// on people's own machines keep no secret.
+    ///
+    /// # Errors
+    /// When there is no such profile.
+    pub fn fill_for(&mut self, id: &str, profiles: &Profiles) -> Result<(), Fault> {
+        let Some(profile) = profiles.by_id(id) else {
+            let known = profiles.iter().map(|profile| profile.id.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(fault("for", format!("{id:?} is not one of {known}")));
+        };
+        if self.name == Change::Keep {
+            self.name = Change::Set(profile.name.clone());
+        }
+        if self.redirect_uris == Change::Keep {
+            let callbacks = profile.callbacks().chain(profile.local_callbacks());
+            self.redirect_uris = Change::Set(callbacks.map(str::to_owned).collect());
+        }
+        let keyless = self.jwks == Change::Keep && self.jwks_uri == Change::Keep;
+        if self.auth_methods == Change::Keep && keyless && profile.callbacks().next().is_none() {
+            self.auth_methods = Change::Set(vec!["none".to_owned()]);
+        }
+        Ok(())
+    }
+
     /// The properties that are members of client metadata, under the names that they have there (RFC 7591 §2).
     #[expect(clippy::unneeded_field_pattern, reason = "a new one has to be put on either side")]
-    fn members(&self) -> Result<[(Member, Change<Value>); 9], Fault> {
+    fn members(&self, before: Option<&ClientMetadata>) -> Result<[(Member, Change<Value>); 9], Fault> {
         let Self {
             name,
-            redirect_uris,
+            redirect_uris: _,
+            add_redirect_uris: _,
+            remove_redirect_uris: _,
             auth_methods,
             jwks,
             jwks_uri,
@@ -169,7 +191,7 @@ impl Draft {
         let grants = |refresh: bool| json!(if refresh { &GRANTS[..] } else { &GRANTS[..1] });
         Ok([
             (Member::ClientName, text(name)),
-            (Member::RedirectUris, texts(redirect_uris)),
+            (Member::RedirectUris, texts(&self.redirect_uris_after(before)?)),
             (Member::AuthMethods, texts(auth_methods)),
             (Member::Jwks, set),
             (Member::JwksUri, text(jwks_uri)),
@@ -178,6 +200,29 @@ impl Draft {
             (Member::TosUri, text(tos_uri)),
             (Member::PolicyUri, text(policy_uri)),
         ])
+    }
+
+    /// What becomes of the redirect URIs of a client that was this before.
+    fn redirect_uris_after(&self, before: Option<&ClientMetadata>) -> Result<Change<Vec<String>>, Fault> {
+        if self.add_redirect_uris.is_empty() && self.remove_redirect_uris.is_empty() {
+            return Ok(self.redirect_uris.clone());
+        }
+        let mut uris = match &self.redirect_uris {
+            Change::Set(uris) => uris.clone(),
+            Change::Clear => Vec::new(),
+            Change::Keep => {
+                let present = before.into_iter().flat_map(|metadata| &metadata.redirect_uris);
+                present.map(|uri| uri.as_str().to_owned()).collect()
+            }
+        };
+        for gone in &self.remove_redirect_uris {
+            if !uris.contains(gone) {
+                return Err(fault("redirect_uris", format!("{:?} is not one of its callbacks", shortened(gone))));
+            }
+            uris.retain(|own| own != gone);
+        }
+        uris.extend(self.add_redirect_uris.iter().cloned());
+        Ok(Change::Set(uris))
     }
 }
 
@@ -221,8 +266,11 @@ impl Rules {
         if client.origin == ClientOrigin::Managed {
             return self.apply(Some(before), draft);
         }
-        let own =
-            draft.members()?.into_iter().find(|(_, change)| !change.is_keep()).map(|(member, _)| field_of(member));
+        let own = draft
+            .members(Some(&before.metadata))?
+            .into_iter()
+            .find(|(_, change)| !change.is_keep())
+            .map(|(member, _)| field_of(member));
         let own = own.or_else(|| (!draft.first_party.is_keep()).then_some("first_party"));
         if let Some(field) = own {
             return Err(fault(
@@ -236,7 +284,7 @@ impl Rules {
 
     fn apply(&self, before: Option<Properties>, draft: &Draft) -> Result<Properties, Fault> {
         let mut members = Map::new();
-        for (member, change) in draft.members()? {
+        for (member, change) in draft.members(before.as_ref().map(|properties| &properties.metadata))? {
             let value = match change {
                 Change::Keep => continue,
                 Change::Clear => Value::Null,

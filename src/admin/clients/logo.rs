@@ -1,14 +1,20 @@
 //! Logos of managed clients: small pictures that can't run anything.
 
 use imagesize::{ImageType, blob_size, image_type};
+use oauth::id::ClientId;
+
+use crate::admin::{Admin, AdminError, Unknown};
 
 /// The largest logo, in bytes.
-pub(crate) const MAX_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 /// The shortest and the longest side, in pixels: enough to be seen, and no more than is decoded in no time.
 const SIDES: std::ops::RangeInclusive<usize> = 16..=1024;
 
 /// The media type of a picture, judged by its content. PNG, JPEG and WebP only: an SVG is a program.
-pub(crate) fn judge(content: &[u8]) -> Result<&'static str, String> {
+///
+/// # Errors
+/// A sentence for the person, when it can't be a logo.
+pub fn judge(content: &[u8]) -> Result<&'static str, String> {
     const WANTED: &str = "send a PNG, JPEG or WebP picture";
     if content.len() > MAX_BYTES {
         return Err(format!("the picture is larger than {MAX_BYTES} bytes"));
@@ -26,6 +32,38 @@ pub(crate) fn judge(content: &[u8]) -> Result<&'static str, String> {
         let (least, most) = (SIDES.start(), SIDES.end());
         Err(format!("the picture is {}x{}; each side must have {least} to {most} pixels", size.width, size.height))
     }
+}
+
+/// The logo of a client: its media type and content.
+///
+/// # Errors
+/// When it has none, or the store fails.
+pub async fn show(admin: &Admin<'_>, id: &ClientId) -> Result<(String, Vec<u8>), AdminError> {
+    Ok(admin.store.find_logo(id).await?.ok_or_else(|| Unknown::Logo(id.clone()))?)
+}
+
+/// Sets the logo of a managed client, to a picture that was judged to be of this media type.
+///
+/// # Errors
+/// When there is no such managed client, or the store fails.
+pub async fn set(admin: &Admin<'_>, id: &ClientId, media_type: &'static str, content: &[u8]) -> Result<(), AdminError> {
+    if !admin.store.put_logo(id, media_type, content, admin.now).await? {
+        return Err(Unknown::ManagedClient(id.clone()).into());
+    }
+    admin.did("logo set", id.as_str());
+    Ok(())
+}
+
+/// Removes the logo of a client.
+///
+/// # Errors
+/// When it has none, or the store fails.
+pub async fn remove(admin: &Admin<'_>, id: &ClientId) -> Result<(), AdminError> {
+    if !admin.store.delete_logo(id).await? {
+        return Err(Unknown::Logo(id.clone()).into());
+    }
+    admin.did("logo removed", id.as_str());
+    Ok(())
 }
 
 #[cfg(test)]
