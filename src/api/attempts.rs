@@ -1,4 +1,4 @@
-//! `/api/v1/attempts`: what was recorded of attempts to connect, told as `doctor --attempt` tells it.
+//! `/api/v1/attempts`: what was recorded of attempts to connect, told as `attempts show` tells it.
 
 #![expect(unused_qualifications, reason = "the description of parameters is generated with whole paths")]
 

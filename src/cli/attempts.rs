@@ -19,10 +19,24 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
         limit: u32,
     },
+    /// Show one attempt: its steps, what is wrong, and what to do
+    Show {
+        /// The id of the attempt: it stands on every page and in every error
+        id: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliError> {
-    let Command::List { json, limit } = command;
+    match command {
+        Command::List { json, limit } => list(config, limit, json).await,
+        Command::Show { id, json } => show(config, &id, json).await,
+    }
+}
+
+async fn list(config: &Config, limit: u32, json: bool) -> Result<(), CliError> {
     let desk = Desk::open(config).await?;
     let list = attempts::list(&desk.admin(), &desk.profiles()?, limit).await?;
     if json {
@@ -38,7 +52,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), CliErro
     Ok(())
 }
 
-/// Shows one attempt: what `doctor --attempt ID` does.
+/// Shows one attempt: also what `doctor --attempt ID` does.
 pub(super) async fn show(config: &Config, id: &str, json: bool) -> Result<(), CliError> {
     let desk = Desk::open(config).await?;
     let story = attempts::show(&desk.admin(), &desk.profiles()?, id).await?;

@@ -7,11 +7,8 @@ use clap::Args;
 use known_clients::profile::Profiles;
 
 use super::outside::OutsideArgs;
-use super::{CliError, attempts, say};
-use crate::app::{BuildError, directory};
-use crate::clients::trial::{Outcome, fetch_documents, trials_json, trials_text};
+use super::{CliError, attempts, documents, say};
 use crate::config::Config;
-use crate::fetch::Resolver;
 use crate::model::clock::Clock;
 use diagnose::doctor::{Options, Target, examine};
 
@@ -23,12 +20,11 @@ const ALL_KNOWN: &str = "all";
 pub(super) struct Arguments {
     /// The MCP URL, as people type it into their client, or the origin; by default that of the configuration
     url: Option<String>,
-    /// Tell what became of this attempt instead: its id stands on every page and in every error
-    #[arg(long, value_name = "ID", conflicts_with_all = ["url", "assume_public", "register", "ca_file", "proxy"])]
+    /// The older spelling of `attempts show ID`
+    #[arg(long, hide = true, value_name = "ID", conflicts_with_all = ["url", "assume_public", "register", "ca_file", "proxy"])]
     attempt: Option<String>,
-    /// Try instead, on the server's machine and with its configuration, whether the metadata document at this URL can be
-    /// fetched; without a URL those of all known clients
-    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = ALL_KNOWN, conflicts_with_all = ["url", "attempt", "assume_public", "register", "ca_file", "proxy"])]
+    /// The older spelling of `documents check [URL]`
+    #[arg(long, hide = true, value_name = "URL", num_args = 0..=1, default_missing_value = ALL_KNOWN, conflicts_with_all = ["url", "attempt", "assume_public", "register", "ca_file", "proxy"])]
     fetch: Option<String>,
     /// Skip the judgement whether the internet can reach the address: for split DNS and for trials
     #[arg(long)]
@@ -53,7 +49,7 @@ pub(super) async fn run(
     }
     if let Some(url) = &arguments.fetch {
         let url = Some(url.as_str()).filter(|url| *url != ALL_KNOWN);
-        return fetch(&config()?, url, arguments.json).await;
+        return documents::check(&config()?, url, arguments.json).await;
     }
     // Who names an address needs no configuration: the deployment may be elsewhere.
     let url = match arguments.url {
@@ -73,18 +69,4 @@ pub(super) async fn run(
         say(&report.to_text(std::io::stdout().is_terminal()))?;
     }
     Ok(ExitCode::from(report.exit_code()))
-}
-
-/// 0: all can be had, if need be by a copy; 1: one can't.
-async fn fetch(config: &Config, url: Option<&str>, as_json: bool) -> Result<ExitCode, CliError> {
-    let directory = directory::alone(config, Resolver::system())?;
-    let profiles = Profiles::load(config.clients.profiles_file.as_deref()).map_err(BuildError::from)?;
-    let trials = fetch_documents(&directory, &profiles, url, Clock::system().now()).await;
-    if as_json {
-        say(&format!("{:#}", trials_json(&trials)))?;
-    } else {
-        say(&trials_text(&trials))?;
-    }
-    let refused = trials.iter().any(|trial| trial.outcome == Outcome::Refused);
-    Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -4,8 +4,10 @@ mod attempts;
 mod backup;
 mod clients;
 mod config;
+mod connections;
 mod desk;
 mod doctor;
+mod documents;
 mod dump;
 mod files;
 mod health;
@@ -73,11 +75,19 @@ enum Command {
     /// Signing keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Connections: which person has let which client in
+    #[command(subcommand)]
+    Connections(connections::Command),
     /// What was recorded of attempts to connect
     #[command(subcommand)]
     Attempts(attempts::Command),
-    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect; or tell
-    /// what became of one attempt
+    /// Documents that clients publish of themselves
+    #[command(subcommand)]
+    Documents(documents::Command),
+    /// Examine a deployment from outside, as clients see it, and say for each client whether it will connect
+    ///
+    /// What became of one attempt to connect: `portcullis attempts show ID`. Whether the server can fetch the metadata
+    /// documents of clients: `portcullis documents check [URL]`.
     ///
     /// Exit code: 0 all clients will connect, 1 at least one won't, 2 nothing could be looked at.
     Doctor(doctor::Arguments),
@@ -221,7 +231,9 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Keys(keys::Command::Master) => keys::print_master(),
         Command::Keys(keys::Command::Fingerprint) => keys::print_fingerprint(&config()?),
         Command::Keys(command) => keys::run(config()?, command).await,
+        Command::Connections(command) => connections::run(&config()?, command).await,
         Command::Attempts(command) => attempts::run(&config()?, command).await,
+        Command::Documents(command) => return documents::run(&config()?, command).await,
         Command::Doctor(own) => return doctor::run(own, config).await,
         Command::Config(command) => config::run(&config()?, &command),
         Command::Simulate(own) => return simulate::run(own).await,

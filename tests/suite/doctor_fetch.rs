@@ -1,4 +1,4 @@
-//! `doctor --fetch`: whether this machine can read what clients publish of themselves.
+//! `documents check`: whether this machine can read what clients publish of themselves.
 
 use known_clients::profile::Profiles;
 use portcullis::app::directory;
