@@ -30,6 +30,7 @@ mod trial;
 mod vendor;
 mod wire;
 
+mod administration;
 mod api;
 mod assertion_rules;
 mod assertions;
