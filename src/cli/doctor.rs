@@ -4,13 +4,13 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use diagnose::doctor::{Options, Target, examine};
 use known_clients::profile::Profiles;
 
 use super::outside::OutsideArgs;
 use super::{CliError, attempts, documents, say};
 use crate::config::Config;
 use crate::model::clock::Clock;
-use diagnose::doctor::{Options, Target, examine};
 
 /// `--fetch` without an address.
 const ALL_KNOWN: &str = "all";

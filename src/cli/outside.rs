@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
 use diagnose::outside::Outside;
 
 /// How to reach the deployment.

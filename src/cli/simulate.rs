@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use diagnose::simulate::{Options, simulate};
 use known_clients::profile::AsksBy;
 use known_clients::replicas::IDS;
 
 use super::outside::OutsideArgs;
 use super::{CliError, PasswordSource, read_file, say};
 use crate::crypto::random::Random;
-use diagnose::simulate::{Options, simulate};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
