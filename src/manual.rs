@@ -12,6 +12,7 @@ pub(crate) const PAGES: &[(&str, &str)] = &[
     ("chatgpt.md", include_str!("../docs/manual/chatgpt.md")),
     ("claude.md", include_str!("../docs/manual/claude.md")),
     ("clients.md", include_str!("../docs/manual/clients.md")),
+    ("commands.md", include_str!("../docs/manual/commands.md")),
     ("configuration.md", include_str!("../docs/manual/configuration.md")),
     ("doctor.md", include_str!("../docs/manual/doctor.md")),
     ("getting-started.md", include_str!("../docs/manual/getting-started.md")),

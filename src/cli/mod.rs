@@ -14,6 +14,7 @@ mod health;
 mod keys;
 mod logging;
 mod outside;
+mod reference;
 mod restore;
 mod serve;
 mod simulate;
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use oauth::id::InvalidId;
 
 use crate::admin::AdminError;
@@ -98,6 +99,16 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Ask the running server on this machine whether it is ready: for container health checks
     Health,
+    /// Print what makes a shell complete these commands
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a folder: one for the program and one for each command
+    Man {
+        /// The folder, such as ~/.local/share/man/man1
+        folder: PathBuf,
+    },
 }
 
 /// A password, never as an argument: arguments are seen by every process of the machine.
@@ -195,6 +206,12 @@ enum CliError {
     Other(String),
 }
 
+/// The commands and their arguments: what `--help`, the manual pages, completions and the page of commands are made from.
+#[must_use]
+pub fn commands() -> clap::Command {
+    Arguments::command()
+}
+
 /// Parses the arguments, runs the command and gives the exit code.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -238,6 +255,8 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(&config()?, &command),
         Command::Simulate(own) => return simulate::run(own).await,
         Command::Health => health::run(&config()?).await,
+        Command::Completions { shell } => reference::completions(shell),
+        Command::Man { folder } => reference::man(&folder),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -66,6 +66,7 @@ mod mcp;
 mod memory;
 mod memory_returns;
 mod pooler;
+mod reference;
 mod register;
 mod revoke;
 mod sign_in;
