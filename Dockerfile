@@ -15,10 +15,11 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY crates/oauth/Cargo.toml crates/oauth/
 COPY crates/known-clients/Cargo.toml crates/known-clients/
+COPY crates/diagnose/Cargo.toml crates/diagnose/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     sed -i '/^\[\[\(bench\|test\|example\)\]\]/,/^$/d' Cargo.toml \
-    && mkdir src crates/oauth/src crates/known-clients/src \
-    && echo 'fn main() {}' > src/main.rs && touch src/lib.rs crates/oauth/src/lib.rs crates/known-clients/src/lib.rs \
+    && mkdir src crates/oauth/src crates/known-clients/src crates/diagnose/src \
+    && echo 'fn main() {}' > src/main.rs && touch src/lib.rs crates/oauth/src/lib.rs crates/known-clients/src/lib.rs crates/diagnose/src/lib.rs \
     && cargo build --release --locked \
     && rm -r src crates/*/src
 

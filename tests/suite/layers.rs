@@ -125,6 +125,17 @@ fn the_hops_of_the_map_lead_somewhere() {
     assert!(hops >= 10, "{hops}");
 }
 
+/// The image's layer of dependencies is made from the manifests alone, so it names each.
+#[test]
+fn the_image_is_built_from_every_package() {
+    let recipe = fs::read_to_string(root().join("Dockerfile")).expect("the recipe is readable");
+    for name in crates().unwrap() {
+        for part in [format!("COPY crates/{name}/Cargo.toml crates/{name}/\n"), format!("crates/{name}/src/lib.rs ")] {
+            assert!(recipe.contains(&part), "the Dockerfile lacks {part:?}");
+        }
+    }
+}
+
 /// What strangers and people present as an id is parsed: the store asks no database for what can't be one. An id may be
 /// taken as it is from what this server has signed.
 #[test]
