@@ -25,9 +25,9 @@ use crate::config::Tool;
 use crate::endpoints::{
     authorize, consent, discovery, document, health, login, logo, manual, probe, register, revoke, setup, token,
 };
-use crate::http::respond::Rejection;
-use crate::http::visit::{Visit, note_preflight};
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
+use crate::request::context::{RequestContext, note_preflight};
+use crate::response::respond::Rejection;
 use crate::store::{Store, within};
 
 /// Every path of the server with what serves it.
@@ -41,7 +41,8 @@ pub fn router(app: &App) -> Router {
         .route("/.well-known/{*rest}", any(discovery::unknown))
         .route("/.well-known", any(discovery::unknown));
     for (path, body) in discovery::documents(app) {
-        api = api.route(&path, get(async move |visit: Visit, uri: Uri| discovery::document(body, visit, &uri)));
+        api = api
+            .route(&path, get(async move |context: RequestContext, uri: Uri| discovery::document(body, context, &uri)));
     }
     if let Some(path) = &app.paths.register {
         let create = limited(app, Class::Registration, post(register::create));
@@ -86,8 +87,8 @@ pub fn router(app: &App) -> Router {
         .merge(root)
         .layer(cors())
         .layer(MapRequestLayer::new({
-            let visits = app.visits.clone();
-            move |request| note_preflight(&visits, request)
+            let contexts = app.contexts.clone();
+            move |request| note_preflight(&contexts, request)
         }));
     // Programs call it, never web pages: no CORS.
     let admin = if app.config.api.enabled { api::router(app) } else { Router::new() };
@@ -119,18 +120,18 @@ fn both<S: Clone + Send + Sync + 'static>(path: &str, handler: MethodRouter<S>) 
     Router::new().route(path, handler.clone()).route(&format!("{path}/"), handler)
 }
 
-async fn only_post(State(app): State<App>, visit: Visit) -> Response {
-    app.edge.json("server", &visit, Err(Rejection::WrongMethod("this endpoint takes POST")))
+async fn only_post(State(app): State<App>, context: RequestContext) -> Response {
+    app.edge.json("server", &context, Err(Rejection::WrongMethod("this endpoint takes POST")))
 }
 
-async fn other_method(State(app): State<App>, visit: Visit) -> Response {
+async fn other_method(State(app): State<App>, context: RequestContext) -> Response {
     let text = "this address does not take this method; the Allow header says which it takes";
-    app.edge.json("server", &visit, Err(Rejection::WrongMethod(text)))
+    app.edge.json("server", &context, Err(Rejection::WrongMethod(text)))
 }
 
-async fn nothing_here(State(app): State<App>, visit: Visit) -> Response {
+async fn nothing_here(State(app): State<App>, context: RequestContext) -> Response {
     let text = "there is nothing at this address; GET / says what this server is";
-    app.edge.json("server", &visit, Err(Rejection::NotFound(text)))
+    app.edge.json("server", &context, Err(Rejection::NotFound(text)))
 }
 
 /// CORS for everything that programs call from a browser page; not for the pages (S-13, B-22). No cookies are
@@ -152,8 +153,8 @@ impl tower_http::catch_panic::ResponseForPanic for PanicAnswer {
     type ResponseBody = axum::body::Body;
 
     fn response_for_panic(&mut self, _: Box<dyn std::any::Any + Send>) -> axum::http::Response<Self::ResponseBody> {
-        let failure = crate::http::respond::Failure::Answer("a handler panicked");
-        self.0.edge.json("server", &self.0.visits.nobody(), Err(failure.into()))
+        let failure = crate::response::respond::Failure::Answer("a handler panicked");
+        self.0.edge.json("server", &self.0.contexts.nobody(), Err(failure.into()))
     }
 }
 
@@ -176,7 +177,7 @@ fn mcp_state(app: &App) -> McpState {
         clock: app.clock.clone(),
         library: app.library.clone(),
         directory: Arc::new(StoreDirectory(app.store.clone())),
-        visits: app.visits.clone(),
+        contexts: app.contexts.clone(),
     })
 }
 

@@ -10,17 +10,17 @@ use oauth::redirect_uri::RedirectUri;
 
 use crate::app::App;
 use crate::app::browser::{self, ago, check_form, destination, signed_in};
-use crate::http::body;
-use crate::http::page::{Account, Connection, Landing, Page};
-use crate::http::respond::{PageRejection, Rejection, see_other};
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::page::{Account, Connection, Landing, Page};
+use crate::response::respond::{PageRejection, Rejection, see_other};
 
 /// What the forms' tokens are bound to.
 const PURPOSE: &str = "account";
 
 /// `GET /`: what this is and how to connect to it.
-pub(crate) async fn landing(State(app): State<App>, visit: Visit, headers: HeaderMap) -> Response {
+pub(crate) async fn landing(State(app): State<App>, context: RequestContext, headers: HeaderMap) -> Response {
     let outcome = async {
         let visitor = signed_in(&app, &headers, app.clock.now()).await?;
         let page = Landing {
@@ -33,13 +33,13 @@ pub(crate) async fn landing(State(app): State<App>, visit: Visit, headers: Heade
         };
         Ok(Page(StatusCode::OK, page).into_response())
     };
-    app.edge.page("landing", &visit, outcome.await)
+    app.edge.page("landing", &context, outcome.await)
 }
 
 /// `GET` the account page.
-pub(crate) async fn show(State(app): State<App>, visit: Visit, headers: HeaderMap) -> Response {
+pub(crate) async fn show(State(app): State<App>, context: RequestContext, headers: HeaderMap) -> Response {
     let outcome = account(&app, &headers).await;
-    app.edge.page("account", &visit, outcome)
+    app.edge.page("account", &context, outcome)
 }
 
 async fn account(app: &App, headers: &HeaderMap) -> Result<Response, PageRejection> {
@@ -74,18 +74,18 @@ async fn account(app: &App, headers: &HeaderMap) -> Result<Response, PageRejecti
 /// `POST`: end a connection.
 pub(crate) async fn disconnect(
     State(app): State<App>,
-    mut visit: Visit,
+    mut context: RequestContext,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let id = id.ok().and_then(|Path(id)| GrantId::parse(id).ok());
-    let outcome = disconnected(&app, &mut visit, id.as_ref(), request).await;
-    app.edge.page("account", &visit, outcome)
+    let outcome = disconnected(&app, &mut context, id.as_ref(), request).await;
+    app.edge.page("account", &context, outcome)
 }
 
 async fn disconnected(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     grant: Option<&GrantId>,
     request: Request,
 ) -> Result<Response, PageRejection> {
@@ -101,16 +101,16 @@ async fn disconnected(
     let ended = app.store.disconnect(&visitor.session.user.id, grant, now).await?;
     tracing::info!(user = %visitor.session.user.id, %grant, ended, "disconnected");
     if ended {
-        visit.is_about(grant);
-        visit.done_with(Stage::Revoke, Cause::Disconnected, "the person disconnected it");
+        context.is_about(grant);
+        context.done_with(Stage::Revoke, Cause::Disconnected, "the person disconnected it");
     }
     Ok(see_other(&app.config.paths.account)?)
 }
 
 /// `POST`: sign out of this browser.
-pub(crate) async fn logout(State(app): State<App>, visit: Visit, request: Request) -> Response {
+pub(crate) async fn logout(State(app): State<App>, context: RequestContext, request: Request) -> Response {
     let outcome = logged_out(&app, request).await;
-    app.edge.page("account", &visit, outcome)
+    app.edge.page("account", &context, outcome)
 }
 
 async fn logged_out(app: &App, request: Request) -> Result<Response, PageRejection> {

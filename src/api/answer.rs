@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::admin::{AdminError, Fault, Unknown};
-use crate::http::body::{Unread, collect};
-use crate::http::respond::{Failure, json};
+use crate::request::body::{Unread, collect};
+use crate::response::respond::{Failure, json};
 use crate::store::Page;
 
 /// Why nothing was done.

@@ -4,9 +4,9 @@
 use super::answer::{Denied, Error};
 use crate::admin::{Actor, Admin};
 use crate::app::App;
-use crate::http::respond::{Failure, json, retry_after, status_of};
 use crate::model::api_token::{ApiScope, ApiToken, may_be_token};
 use crate::model::secret::Secret;
+use crate::response::respond::{Failure, json, retry_after, status_of};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -52,7 +52,7 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
         Ok(token) => token,
         Err(Denied::Refused(StatusCode::UNAUTHORIZED, code, text)) => {
             let (parts, _) = request.into_parts();
-            let network = app.visits.proxies.network_of(&parts);
+            let network = app.contexts.proxies.network_of(&parts);
             if let Some(limits) = &app.limits
                 && let Err(wait) = limits.api_failures.check(network)
             {

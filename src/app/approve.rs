@@ -6,13 +6,13 @@ use oauth::time::Timestamp;
 
 use super::App;
 use super::browser::SignedIn;
-use crate::http::page::ScopeLine;
-use crate::http::respond::Failure;
 use crate::model::authorization::{Authorization, Offered, Step, Visitor};
 use crate::model::client::Client;
 use crate::model::grant::Grant;
 use crate::model::secret::Secret;
 use crate::model::user::Session;
+use crate::response::page::ScopeLine;
+use crate::response::respond::Failure;
 use crate::store::Approval;
 
 impl App {

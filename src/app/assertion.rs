@@ -7,11 +7,11 @@ use oauth::params::Params;
 use oauth::time::Timestamp;
 
 use super::App;
-use crate::clients::KeysTrouble;
+use crate::clients::KeysError;
 use crate::crypto::assertion::{AssertionRefusal, verify};
-use crate::http::respond::{Failure, Rejection};
 use crate::model::client::Client;
 use crate::model::secret::Secret;
+use crate::response::respond::{Failure, Rejection};
 
 /// The assertion of a request, and the client that it says it is from.
 pub(super) fn presented(params: &Params) -> Result<Option<(String, String)>, Rejection> {
@@ -42,10 +42,10 @@ pub(super) async fn judge(
     let verified = loop {
         let keys = match app.clients.keys_of(&app.store, client, unknown, now).await? {
             Ok(keys) => keys,
-            Err(trouble @ (KeysTrouble::Fetch(_) | KeysTrouble::Away)) => {
-                return Err(Failure::Keys(format!("client {}: {trouble}", client.id)).into());
+            Err(why @ (KeysError::Fetch(_) | KeysError::Away)) => {
+                return Err(Failure::Keys(format!("client {}: {why}", client.id)).into());
             }
-            Err(trouble) => return refuse(trouble.to_string()),
+            Err(why) => return refuse(why.to_string()),
         };
         match verify(assertion, client.id.as_str(), &keys, &audiences, now) {
             Ok(verified) => break verified,

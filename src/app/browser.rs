@@ -8,11 +8,11 @@ use oauth::redirect_uri::{Destination, RedirectUri};
 use oauth::time::{Timestamp, whole_seconds};
 
 use crate::app::{App, known};
-use crate::http::respond::{Failure, PageRejection, Trouble, see_other, with_cookie};
-use crate::http::visit::Visit;
 use crate::model::authorization::Authorization;
 use crate::model::secret::{Secret, SecretHash, SecretKind};
 use crate::model::user::{Credential, Session};
+use crate::request::context::RequestContext;
+use crate::response::respond::{ErrorPage, Failure, PageRejection, see_other, with_cookie};
 
 /// How long the browser cookie lives: longer than any authorization request.
 const BROWSER_SECONDS: i64 = 24 * 3600;
@@ -80,10 +80,10 @@ pub(crate) fn check_form(
             ],
         )
     };
-    Err(Trouble {
+    Err(ErrorPage {
         to_do,
         detail: format!("form token for {purpose:?}"),
-        ..Trouble::new(Cause::FormUnfit, StatusCode::FORBIDDEN, "This form can't be accepted", happened)
+        ..ErrorPage::new(Cause::FormUnfit, StatusCode::FORBIDDEN, "This form can't be accepted", happened)
     }
     .into())
 }
@@ -92,7 +92,7 @@ pub(crate) fn check_form(
 /// very browser: otherwise one person could finish what another began (B-15, B-16).
 pub(crate) async fn authorization(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     headers: &HeaderMap,
     id: Option<&str>,
     now: Timestamp,
@@ -104,13 +104,13 @@ pub(crate) async fn authorization(
     };
     // Only what is stored is believed: a made-up id must not write into somebody else's attempt.
     if let Some(found) = &found {
-        visit.continues(&found.id, &found.client_id);
+        context.continues(&found.id, &found.client_id);
     }
     let Some(found) = found.filter(|found| found.expires_at > now) else {
-        return Err(Trouble {
+        return Err(ErrorPage {
             to_do: vec!["Go back to your client (ChatGPT, Claude, your editor …) and choose Connect again.".to_owned()],
             detail: format!("authorization {id:?} is unknown or expired"),
-            ..Trouble::new(
+            ..ErrorPage::new(
                 Cause::RequestExpired,
                 StatusCode::BAD_REQUEST,
                 "This request has expired",
@@ -121,13 +121,13 @@ pub(crate) async fn authorization(
     };
     let browser = app.cookies.read(headers, SecretKind::Browser).map(|secret| secret.hash());
     if !browser.is_some_and(|browser| browser.matches(&found.browser_hash)) {
-        return Err(Trouble {
+        return Err(ErrorPage {
             to_do: vec![
                 "Go back to your client and choose Connect again, in this browser.".to_owned(),
                 "If you did, allow cookies for this site: this browser did not send the one it was given.".to_owned(),
             ],
             detail: format!("authorization {}: the browser cookie is missing or another", found.id),
-            ..Trouble::new(
+            ..ErrorPage::new(
                 Cause::AnotherBrowser,
                 StatusCode::FORBIDDEN,
                 "This request began in another browser",

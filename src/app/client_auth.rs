@@ -12,9 +12,9 @@ use oauth::params::Params;
 use oauth::time::Timestamp;
 
 use super::{App, assertion};
-use crate::http::respond::Rejection;
 use crate::model::client::Client;
 use crate::model::secret::Secret;
+use crate::response::respond::Rejection;
 
 /// What a request presents as its client's credentials.
 #[derive(Debug)]

@@ -204,7 +204,7 @@ async fn renew_passwords(app: App) -> Result<u64, BuildError> {
 
 /// Forgets the counts of networks that have not been seen for a while. They are in memory.
 fn forget_networks(app: &App) -> u64 {
-    app.visits.recorder.sweep();
+    app.contexts.recorder.sweep();
     if let Some(limits) = &app.limits {
         limits.sweep();
     }

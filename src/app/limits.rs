@@ -9,10 +9,10 @@ use axum::routing::MethodRouter;
 
 use super::App;
 use crate::config::Limits as Settings;
-use crate::http::limit::Limit;
-use crate::http::respond::TooMany;
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
+use crate::request::context::RequestContext;
+use crate::request::limit::Limit;
+use crate::response::respond::TooMany;
 
 /// The ceilings.
 #[derive(Debug)]
@@ -100,15 +100,20 @@ impl Limits {
 
 impl App {
     /// Counts one request of this class.
-    pub(crate) fn admit(&self, class: Class, visit: &Visit) -> Result<(), TooMany> {
-        let (Some(limits), Some(network)) = (&self.limits, visit.network()) else { return Ok(()) };
+    pub(crate) fn admit(&self, class: Class, context: &RequestContext) -> Result<(), TooMany> {
+        let (Some(limits), Some(network)) = (&self.limits, context.network()) else { return Ok(()) };
         limits.of_class(class).check(network).map_err(TooMany)
     }
 
     /// Counts what an authorization request takes up once it is stored, in KiB; of strangers, for all of them together
     /// too.
-    pub(crate) fn admit_kept(&self, kib: NonZeroU32, is_stranger: bool, visit: &Visit) -> Result<(), TooMany> {
-        let (Some(limits), Some(network)) = (&self.limits, visit.network()) else { return Ok(()) };
+    pub(crate) fn admit_kept(
+        &self,
+        kib: NonZeroU32,
+        is_stranger: bool,
+        context: &RequestContext,
+    ) -> Result<(), TooMany> {
+        let (Some(limits), Some(network)) = (&self.limits, context.network()) else { return Ok(()) };
         limits.kept.check_many(network, kib, is_stranger).map_err(TooMany)
     }
 }
@@ -120,11 +125,11 @@ pub(crate) fn limited(app: &App, class: Class, handlers: MethodRouter<App>) -> M
 
 async fn count(State((app, class)): State<(App, Class)>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let mut visit = app.visits.of(&parts);
-    visit.stage = class.stage();
-    if let Err(wait) = app.admit(class, &visit) {
-        return app.edge.json(class.endpoint(), &visit, Err(wait.into()));
+    let mut context = app.contexts.of(&parts);
+    context.stage = class.stage();
+    if let Err(wait) = app.admit(class, &context) {
+        return app.edge.json(class.endpoint(), &context, Err(wait.into()));
     }
-    parts.extensions.insert(visit);
+    parts.extensions.insert(context);
     next.run(Request::from_parts(parts, body)).await
 }

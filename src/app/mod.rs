@@ -5,12 +5,12 @@ pub(crate) mod approve;
 mod assertion;
 pub(crate) mod browser;
 pub(crate) mod client_auth;
+pub(crate) mod context;
 pub mod directory;
 pub(crate) mod jobs;
 pub(crate) mod known;
 pub(crate) mod limits;
 mod readiness;
-pub(crate) mod visit;
 mod watch;
 
 use std::ops::Deref;
@@ -37,13 +37,13 @@ use crate::crypto::master::MasterKey;
 use crate::crypto::password::{HashingFailed, Passwords};
 use crate::crypto::random::Random;
 use crate::fetch::{FetchSetupError, Resolver};
-use crate::http::address::Proxies;
-use crate::http::cookie::Cookies;
-use crate::http::respond::Edge;
-use crate::http::visit::Visits;
 use crate::library::{Library, LibraryError};
 use crate::model::client::Client;
 use crate::model::clock::Clock;
+use crate::request::address::Proxies;
+use crate::request::context::Contexts;
+use crate::request::cookie::Cookies;
+use crate::response::respond::Edge;
 use crate::revocations::Revocations;
 use crate::store::{Store, StoreError};
 use crate::tokens::Mint;
@@ -78,7 +78,7 @@ pub struct Parts {
     pub(crate) cookies: Cookies,
     pub(crate) edge: Edge,
     pub(crate) limits: Option<Limits>,
-    pub(crate) visits: Visits,
+    pub(crate) contexts: Contexts,
     /// The server is about to stop: nothing new should be sent here.
     pub(crate) stopping: Arc<AtomicBool>,
     inbox: std::sync::Mutex<Option<Inbox>>,
@@ -194,7 +194,7 @@ impl App {
         } else {
             (Recorder::off(), None)
         };
-        let visits = Visits {
+        let contexts = Contexts {
             key: master.attempts(),
             clock: clock.clone(),
             recorder,
@@ -224,7 +224,7 @@ impl App {
             rules,
             library,
             limits,
-            visits,
+            contexts,
             stopping: Arc::default(),
             inbox: std::sync::Mutex::new(inbox),
             readiness: readiness::Readiness::default(),

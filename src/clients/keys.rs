@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a client's keys are not to be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeysTrouble {
+pub enum KeysError {
     /// It has none.
     #[error("this client has no keys here")]
     None,
@@ -53,10 +53,10 @@ impl Directory {
         client: &Client,
         unknown: bool,
         now: Timestamp,
-    ) -> Result<Result<JwkSet, KeysTrouble>, StoreError> {
+    ) -> Result<Result<JwkSet, KeysError>, StoreError> {
         let uri = match &client.metadata.keys {
-            None => return Ok(Err(KeysTrouble::None)),
-            Some(ClientKeys::Inline(text)) => return Ok(JwkSet::parse(text.as_bytes()).map_err(KeysTrouble::from)),
+            None => return Ok(Err(KeysError::None)),
+            Some(ClientKeys::Inline(text)) => return Ok(JwkSet::parse(text.as_bytes()).map_err(KeysError::from)),
             Some(ClientKeys::Uri(uri)) => uri,
         };
         let stored = store.find_keys(&client.id, uri).await?;
@@ -67,9 +67,9 @@ impl Directory {
             Some(stored) if stored.fetched_at.plus(good_for) > now => return Ok(read(stored)),
             Some(stored) if self.failed_lately(&mark, now) => {
                 // A key that we could not ask about is not wrong: that is our trouble, not the client's (T-05).
-                return Ok(if unknown { Err(KeysTrouble::Away) } else { read(stored) });
+                return Ok(if unknown { Err(KeysError::Away) } else { read(stored) });
             }
-            None if self.failed_within(&mark, PAUSE, now) => return Ok(Err(KeysTrouble::Away)),
+            None if self.failed_within(&mark, PAUSE, now) => return Ok(Err(KeysError::Away)),
             Some(_) | None => {}
         }
         let work = Box::pin(self.renew_keys(store, client, uri, stored.as_ref(), unknown, now));
@@ -84,7 +84,7 @@ impl Directory {
         stored: Option<&StoredKeys>,
         unknown: bool,
         now: Timestamp,
-    ) -> Result<Result<JwkSet, KeysTrouble>, StoreError> {
+    ) -> Result<Result<JwkSet, KeysError>, StoreError> {
         match self.fetch_keys(uri, now).await {
             Ok(keys) => {
                 store.put_keys(&client.id, uri, keys.as_str(), now).await?;
@@ -93,14 +93,14 @@ impl Directory {
             }
             Err(why) => {
                 tracing::warn!(client = %client.id, %why, "keys not to be had");
-                if !matches!(&why, KeysTrouble::Fetch(error) if error.is_ours()) {
+                if !matches!(&why, KeysError::Fetch(error) if error.is_ours()) {
                     self.note_failure(&format!("{} {uri}", client.id), now);
                 }
                 // A set that can be read and breaks a rule is its owner's word: an empty one takes all keys back. Only
                 // what could not be read at all is stood in for.
-                let unreadable = matches!(&why, KeysTrouble::Fetch(_) | KeysTrouble::Invalid(InvalidJwkSet::Json(_)));
+                let unreadable = matches!(&why, KeysError::Fetch(_) | KeysError::Invalid(InvalidJwkSet::Json(_)));
                 match stored.filter(|own| unreadable && own.fetched_at.plus(self.settings.max_stale) > now) {
-                    Some(_) if unknown => Ok(Err(KeysTrouble::Away)),
+                    Some(_) if unknown => Ok(Err(KeysError::Away)),
                     Some(stored) => Ok(read(stored)),
                     None => Ok(Err(why)),
                 }
@@ -108,13 +108,13 @@ impl Directory {
         }
     }
 
-    async fn fetch_keys(&self, uri: &str, now: Timestamp) -> Result<JwkSet, KeysTrouble> {
+    async fn fetch_keys(&self, uri: &str, now: Timestamp) -> Result<JwkSet, KeysError> {
         let url = HttpsUrl::parse(uri, &self.rules.allowed_ports)?;
         let fetched = self.fetcher.fetch(&url, MAX_BYTES, now).await?;
         Ok(JwkSet::parse(&fetched.body)?)
     }
 }
 
-fn read(stored: &StoredKeys) -> Result<JwkSet, KeysTrouble> {
-    JwkSet::parse(stored.jwks.as_bytes()).map_err(KeysTrouble::from)
+fn read(stored: &StoredKeys) -> Result<JwkSet, KeysError> {
+    JwkSet::parse(stored.jwks.as_bytes()).map_err(KeysError::from)
 }

@@ -21,7 +21,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::model::client::Client;
 use crate::store::StoreError;
 
-pub use keys::KeysTrouble;
+pub use keys::KeysError;
 
 /// Where a managed client's logo is. The moment it was set is part of it, so that a new one is seen at once.
 #[must_use]
@@ -141,7 +141,7 @@ pub struct Directory {
     fetcher: Fetcher,
     copies: HashMap<String, copies::Copy>,
     documents: Flights<Result<Resolved, Unresolved>>,
-    key_sets: Flights<Result<oauth::jwks::JwkSet, KeysTrouble>>,
+    key_sets: Flights<Result<oauth::jwks::JwkSet, KeysError>>,
     /// When fetching failed though there is a copy to live on: not tried again at once.
     failures: Mutex<HashMap<String, Timestamp>>,
     newcomers: Mutex<(Timestamp, u32)>,

@@ -12,13 +12,13 @@ use oauth::time::Timestamp;
 use crate::app::App;
 use crate::app::browser::{self, SignedIn, ago, check_form, destination, signed_in, step};
 use crate::clients::logo_path;
-use crate::http::body;
-use crate::http::page::{Consent, Continue, DestinationKind, Page};
-use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::authorization::{Authorization, Step};
 use crate::model::client::{Client, ClientOrigin};
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::page::{Consent, Continue, DestinationKind, Page};
+use crate::response::respond::{Failure, PageRejection, Rejection, see_other};
 
 /// The page that shows all that is asked for.
 const WHOLE: &str = "whole";
@@ -26,17 +26,18 @@ const WHOLE: &str = "whole";
 const SHORT: &str = "short";
 
 /// `GET` asks, `POST` decides.
-pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
-    let outcome = serve(&app, &mut visit, request).await;
-    app.edge.page("consent", &visit, outcome)
+pub(crate) async fn handle(State(app): State<App>, mut context: RequestContext, request: Request) -> Response {
+    let outcome = serve(&app, &mut context, request).await;
+    app.edge.page("consent", &context, outcome)
 }
 
-async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
-    visit.stage = Stage::Consent;
+async fn serve(app: &App, context: &mut RequestContext, request: Request) -> Result<Response, PageRejection> {
+    context.stage = Stage::Consent;
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
     let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
-    let authorization = browser::authorization(app, visit, &parts.headers, params.first("authorization"), now).await?;
+    let authorization =
+        browser::authorization(app, context, &parts.headers, params.first("authorization"), now).await?;
     let back = step(&app.paths.authorize, &authorization.id);
     let (None, Some(visitor)) = (&authorization.decision, signed_in(app, &parts.headers, now).await?) else {
         return Ok(see_other(&back)?);
@@ -65,14 +66,14 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
     };
     let question = Question { authorization: &authorization, client: &client, visitor: &visitor, scope };
     if parts.method != Method::POST && short {
-        return Ok(ask_to_continue(app, visit, &question, now));
+        return Ok(ask_to_continue(app, context, &question, now));
     }
     if parts.method != Method::POST {
         let logo = match client.origin {
             ClientOrigin::Managed => app.store.logo_set_at(&client.id).await?.map(|at| logo_path(&client.id, at)),
             ClientOrigin::Registered | ClientOrigin::Document => None,
         };
-        return Ok(ask(app, visit, &question, logo, now));
+        return Ok(ask(app, context, &question, logo, now));
     }
     let csrf = params.first("csrf").unwrap_or_default();
     let (form, shown) = csrf.split_once('.').unwrap_or_default();
@@ -84,7 +85,7 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         // read is not what would be granted. The page is shown again, and whole if it has to be.
         return Ok(see_other(&back)?);
     }
-    decide(app, visit, &parts.headers, question, params.first("decision"), now).await
+    decide(app, context, &parts.headers, question, params.first("decision"), now).await
 }
 
 /// What a person is asked.
@@ -118,7 +119,7 @@ impl Question<'_> {
 
 async fn decide(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     headers: &HeaderMap,
     question: Question<'_>,
     decision: Option<&str>,
@@ -129,20 +130,26 @@ async fn decide(
     match decision {
         Some("approve") => {
             app.approve(authorization, client, &visitor.session, scope, now).await?;
-            visit.done_with(Stage::Consent, Cause::Allowed, "allowed");
+            context.done_with(Stage::Consent, Cause::Allowed, "allowed");
         }
         Some("switch") => return Ok(browser::sign_out(app, headers, &back).await?),
         // Everything but a clear yes is a no.
         _ => {
             let decided = app.store.deny_authorization(&authorization.id, now).await?;
             tracing::info!(client = %authorization.client_id, user = %visitor.session.user.id, ?decided, "access denied");
-            visit.refused(Stage::Consent, Cause::Denied, "the person did not allow access", None);
+            context.refused(Stage::Consent, Cause::Denied, "the person did not allow access", None);
         }
     }
     Ok(see_other(&back)?)
 }
 
-fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, logo: Option<String>, now: Timestamp) -> Response {
+fn ask(
+    app: &App,
+    context: &mut RequestContext,
+    question: &Question<'_>,
+    logo: Option<String>,
+    now: Timestamp,
+) -> Response {
     let Question { authorization, client, visitor, scope } = question;
     let redirect_uri = &authorization.redirect_uri;
     let user = &visitor.session.user;
@@ -169,13 +176,13 @@ fn ask(app: &App, visit: &mut Visit, question: &Question<'_>, logo: Option<Strin
         scopes: app.scope_lines(scope),
         offline: app.lifetimes(client).refresh,
         warnings: Vec::new(),
-        attempt: visit.attempt().to_string(),
+        attempt: context.attempt().to_string(),
     };
-    visit.done_with(Stage::Consent, Cause::Asked, "asked");
+    context.done_with(Stage::Consent, Cause::Asked, "asked");
     Page(StatusCode::OK, page).into_response()
 }
 
-fn ask_to_continue(app: &App, visit: &mut Visit, question: &Question<'_>, now: Timestamp) -> Response {
+fn ask_to_continue(app: &App, context: &mut RequestContext, question: &Question<'_>, now: Timestamp) -> Response {
     let Question { authorization, client, visitor, scope } = question;
     let redirect_uri = &authorization.redirect_uri;
     let user = &visitor.session.user;
@@ -194,9 +201,9 @@ fn ask_to_continue(app: &App, visit: &mut Visit, question: &Question<'_>, now: T
         login_name: user.username.as_str().to_owned(),
         scopes: app.scope_lines(scope),
         offline: app.lifetimes(client).refresh,
-        attempt: visit.attempt().to_string(),
+        attempt: context.attempt().to_string(),
     };
-    visit.done_with(Stage::Consent, Cause::AskedToContinue, "asked to continue");
+    context.done_with(Stage::Consent, Cause::AskedToContinue, "asked to continue");
     Page(StatusCode::OK, page).into_response()
 }
 

@@ -12,9 +12,9 @@ use oauth::metadata::{
 use serde::Serialize;
 
 use crate::app::App;
-use crate::http::respond::Rejection;
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
+use crate::request::context::RequestContext;
+use crate::response::respond::Rejection;
 
 /// How long clients may keep a document: short, so that a change is seen soon (D-19).
 const CACHE: &str = "public, max-age=300";
@@ -34,10 +34,10 @@ fn bytes<T: Serialize>(document: &T) -> Bytes {
 }
 
 /// Serves one document.
-pub(crate) fn document(body: Bytes, mut visit: Visit, uri: &Uri) -> Response {
+pub(crate) fn document(body: Bytes, mut context: RequestContext, uri: &Uri) -> Response {
     let resource = uri.path().contains(PROTECTED_RESOURCE);
-    visit.note_address("path", uri.path());
-    visit.done(if resource { Stage::ResourceMetadata } else { Stage::ServerMetadata });
+    context.note_address("path", uri.path());
+    context.done(if resource { Stage::ResourceMetadata } else { Stage::ServerMetadata });
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, CACHE)], body).into_response()
 }
 
@@ -48,8 +48,8 @@ pub(crate) async fn jwks(State(app): State<App>) -> Response {
 }
 
 /// Any other well-known name: JSON 404, so that clients go on to their next guess (D-09).
-pub(crate) async fn unknown(State(app): State<App>, mut visit: Visit, uri: Uri) -> Response {
-    visit.stage = Stage::ServerMetadata;
-    visit.note_address("path", uri.path());
-    app.edge.json("discovery", &visit, Err(Rejection::NotFound("there is no such well-known document here")))
+pub(crate) async fn unknown(State(app): State<App>, mut context: RequestContext, uri: Uri) -> Response {
+    context.stage = Stage::ServerMetadata;
+    context.note_address("path", uri.path());
+    app.edge.json("discovery", &context, Err(Rejection::NotFound("there is no such well-known document here")))
 }

@@ -8,22 +8,22 @@ use oauth::cause::Cause;
 
 use crate::app::App;
 use crate::app::browser::signed_in;
-use crate::http::page::{Document, Page};
-use crate::http::respond::{PageRejection, Trouble, see_other};
-use crate::http::visit::Visit;
 use crate::manual::to_html;
+use crate::request::context::RequestContext;
+use crate::response::page::{Document, Page};
+use crate::response::respond::{ErrorPage, PageRejection, see_other};
 
 /// `GET` a document.
 pub(crate) async fn handle(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
     // A path that is no text names no document.
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let outcome = serve(&app, &id, &headers).await;
-    app.edge.page("document", &visit, outcome)
+    app.edge.page("document", &context, outcome)
 }
 
 async fn serve(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, PageRejection> {
@@ -32,9 +32,9 @@ async fn serve(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, Pag
         return Ok(see_other(&format!("{}?{query}", app.config.paths.login))?);
     }
     let Some(document) = app.library.get(id) else {
-        return Err(Trouble {
+        return Err(ErrorPage {
             to_do: vec!["Search again in your client.".to_owned()],
-            ..Trouble::new(
+            ..ErrorPage::new(
                 Cause::NotFound,
                 StatusCode::NOT_FOUND,
                 "There is no such document",

@@ -8,8 +8,8 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::http::respond::{json, retry_after};
-use crate::http::visit::Visit;
+use crate::request::context::RequestContext;
+use crate::response::respond::{json, retry_after};
 
 #[derive(Serialize)]
 struct Health {
@@ -21,15 +21,15 @@ struct Health {
 }
 
 /// `GET /healthz`: the process answers.
-pub(crate) async fn live(State(app): State<App>, visit: Visit) -> Response {
+pub(crate) async fn live(State(app): State<App>, context: RequestContext) -> Response {
     let status = Health { status: "ok", database: None, failing: Vec::new() };
-    app.edge.json("healthz", &visit, json(StatusCode::OK, &status).map_err(Into::into))
+    app.edge.json("healthz", &context, json(StatusCode::OK, &status).map_err(Into::into))
 }
 
 /// `GET /readyz`: this copy can do its whole job now. The database takes a write, the view of revocations is fresh, the
 /// signing keys can be opened. Anything less is 503 and named. So it is once the server is about to stop, that no balancer
 /// sends more.
-pub(crate) async fn ready(State(app): State<App>, visit: Visit) -> Response {
+pub(crate) async fn ready(State(app): State<App>, context: RequestContext) -> Response {
     let stopping = app.stopping.load(Ordering::Relaxed);
     let failing = if stopping { Vec::new() } else { app.failing().await };
     let (code, status) = match failing.is_empty() {
@@ -44,5 +44,5 @@ pub(crate) async fn ready(State(app): State<App>, visit: Visit) -> Response {
         }
         response
     });
-    app.edge.json("readyz", &visit, answer.map_err(Into::into))
+    app.edge.json("readyz", &context, answer.map_err(Into::into))
 }

@@ -12,22 +12,22 @@ use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form, destination, lasting, signed_in, step};
 use crate::app::known;
 use crate::crypto::password::Checked;
-use crate::http::body;
-use crate::http::page::{Login, Page, Requester};
-use crate::http::respond::{Failure, PageRejection, Rejection, see_other};
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::authorization::Authorization;
 use crate::model::secret::SecretKind;
 use crate::model::user::{MAX_PASSWORD, User, Username};
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::page::{Login, Page, Requester};
+use crate::response::respond::{Failure, PageRejection, Rejection, see_other};
 
 /// What the form's token is bound to.
 const PURPOSE: &str = "login";
 
 /// `GET` shows the form, `POST` signs in.
-pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
-    let outcome = serve(&app, &mut visit, request).await;
-    app.edge.page("login", &visit, outcome)
+pub(crate) async fn handle(State(app): State<App>, mut context: RequestContext, request: Request) -> Response {
+    let outcome = serve(&app, &mut context, request).await;
+    app.edge.page("login", &context, outcome)
 }
 
 /// Where the browser goes after sign-in: only places that this server knows, never an address from the request
@@ -51,13 +51,13 @@ impl Target {
     }
 }
 
-async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
-    visit.stage = Stage::SignIn;
+async fn serve(app: &App, context: &mut RequestContext, request: Request) -> Result<Response, PageRejection> {
+    context.stage = Stage::SignIn;
     let (parts, body) = request.into_parts();
     let now = app.clock.now();
     let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes()).unwrap_or_default();
     if parts.method != Method::POST {
-        let target = target(app, visit, &parts, &query, &query, now).await?;
+        let target = target(app, context, &parts, &query, &query, now).await?;
         let hint = match &target {
             Target::Authorization(own) => own.request.login_hint.clone().unwrap_or_default(),
             Target::Document(_) | Target::Account => {
@@ -68,21 +68,21 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
             }
         };
         if matches!(target, Target::Authorization(_)) {
-            visit.done_with(Stage::SignIn, Cause::Asked, "asked");
+            context.done_with(Stage::SignIn, Cause::Asked, "asked");
         }
-        return show(app, visit, &parts, &target, StatusCode::OK, hint, None).await;
+        return show(app, context, &parts, &target, StatusCode::OK, hint, None).await;
     }
     let form = body::form(&parts.headers, body, app.config.limits.body_bytes).await.map_err(Rejection::into_page)?;
     let cookie = app.cookies.read(&parts.headers, SecretKind::Browser).map(|secret| secret.hash());
     check_form(app, cookie.as_ref(), PURPOSE, form.first("csrf").unwrap_or_default())?;
-    let target = target(app, visit, &parts, &query, &form, now).await?;
+    let target = target(app, context, &parts, &query, &form, now).await?;
     let typed = form.first("username").unwrap_or_default().to_owned();
-    match authenticate(app, visit, &parts.headers, &typed, form.first("password").unwrap_or_default(), now).await? {
+    match authenticate(app, context, &parts.headers, &typed, form.first("password").unwrap_or_default(), now).await? {
         Outcome::Welcome(user) => {
             let (proved, location) = ((&user.id, user.credential), target.location(app));
             if let Some(response) = browser::sign_in(app, &parts.headers, proved, &location, now).await? {
                 tracing::info!(user = %user.id, "signed in");
-                visit.done(Stage::SignIn);
+                context.done(Stage::SignIn);
                 if let Target::Authorization(own) = &target {
                     // From now on it waits for a person, not for anybody.
                     let until = own.created_at.plus(app.config.sessions.authorization_ttl);
@@ -91,9 +91,9 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
                 return Ok(response);
             }
             tracing::info!(user = %user.id, "not signed in: the password was changed or the account disabled meanwhile");
-            wrong(app, visit, &parts, &target, typed).await
+            wrong(app, context, &parts, &target, typed).await
         }
-        Outcome::Wrong => wrong(app, visit, &parts, &target, typed).await,
+        Outcome::Wrong => wrong(app, context, &parts, &target, typed).await,
         Outcome::Wait { seconds, known } => {
             let mut text = format!("Too many failed attempts. Wait {} and try again.", lasting(seconds));
             if !known {
@@ -101,9 +101,9 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
                     " A browser in which you have signed in to this account before does not wait for others' attempts.",
                 );
             }
-            visit.refused(Stage::SignIn, Cause::LockedOut, "too many failed attempts", None);
+            context.refused(Stage::SignIn, Cause::LockedOut, "too many failed attempts", None);
             let mut response =
-                show(app, visit, &parts, &target, StatusCode::TOO_MANY_REQUESTS, typed, Some(text)).await?;
+                show(app, context, &parts, &target, StatusCode::TOO_MANY_REQUESTS, typed, Some(text)).await?;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }
@@ -112,26 +112,26 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
 
 async fn wrong(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     parts: &Parts,
     target: &Target,
     typed: String,
 ) -> Result<Response, PageRejection> {
     let text = "The login name or the password is wrong.".to_owned();
-    visit.refused(Stage::SignIn, Cause::CredentialsWrong, &text, None);
-    show(app, visit, parts, target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
+    context.refused(Stage::SignIn, Cause::CredentialsWrong, &text, None);
+    show(app, context, parts, target, StatusCode::UNAUTHORIZED, typed, Some(text)).await
 }
 
 async fn target(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     parts: &Parts,
     query: &Params,
     form: &Params,
     now: Timestamp,
 ) -> Result<Target, PageRejection> {
     if let Some(id) = form.first("authorization").or_else(|| query.first("authorization")) {
-        let own = browser::authorization(app, visit, &parts.headers, Some(id), now).await?;
+        let own = browser::authorization(app, context, &parts.headers, Some(id), now).await?;
         return Ok(Target::Authorization(Box::new(own)));
     }
     let document = query.first("document").and_then(|id| app.library.get(id));
@@ -140,7 +140,7 @@ async fn target(
 
 async fn show(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     parts: &Parts,
     target: &Target,
     status: StatusCode,
@@ -172,7 +172,7 @@ async fn show(
         requester,
         username,
         problem,
-        attempt: visit.attempt().to_string(),
+        attempt: context.attempt().to_string(),
     };
     Ok(cookie.attach(app, Page(status, page).into_response()))
 }
@@ -193,13 +193,13 @@ enum Outcome {
 /// behind the same address, can lock its owner out.
 async fn authenticate(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     headers: &HeaderMap,
     typed: &str,
     password: &str,
     now: Timestamp,
 ) -> Result<Outcome, PageRejection> {
-    let network = visit.network_name();
+    let network = context.network_name();
     let username = Username::parse(typed).ok();
     let name = username.as_ref().map_or("", Username::as_str);
     let user = match &username {

@@ -11,8 +11,8 @@ use oauth::id::ClientId;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
-use crate::http::respond::{Failure, Rejection};
-use crate::http::visit::Visit;
+use crate::request::context::RequestContext;
+use crate::response::respond::{Failure, Rejection};
 
 /// How long browsers keep it. A new logo has a new address, so this can be long.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=86400");
@@ -20,13 +20,13 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 /// `GET`.
 pub(crate) async fn handle(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let id = id.ok().and_then(|Path(id)| ClientId::parse(id).ok());
     let outcome = serve(&app, id.as_ref(), request.headers()).await;
-    app.edge.json("logo", &visit, outcome)
+    app.edge.json("logo", &context, outcome)
 }
 
 async fn serve(app: &App, id: Option<&ClientId>, headers: &HeaderMap) -> Result<Response, Rejection> {

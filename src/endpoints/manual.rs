@@ -7,10 +7,10 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use oauth::cause::Cause;
 
 use crate::app::App;
-use crate::http::page::{Manual, Page};
-use crate::http::respond::{PageRejection, Trouble};
-use crate::http::visit::Visit;
 use crate::manual::{self, INDEX};
+use crate::request::context::RequestContext;
+use crate::response::page::{Manual, Page};
+use crate::response::respond::{ErrorPage, PageRejection};
 
 /// Where the index is. With a slash at its end, so that links between pages are relative.
 pub(crate) const ADDRESS: &str = "/manual/";
@@ -21,25 +21,25 @@ pub(crate) async fn begin() -> Redirect {
 }
 
 /// `GET` the index.
-pub(crate) async fn index(State(app): State<App>, visit: Visit) -> Response {
-    app.edge.page("manual", &visit, serve(&app, INDEX))
+pub(crate) async fn index(State(app): State<App>, context: RequestContext) -> Response {
+    app.edge.page("manual", &context, serve(&app, INDEX))
 }
 
 /// `GET` a page.
 pub(crate) async fn handle(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     name: Result<Path<String>, PathRejection>,
 ) -> Response {
     let name = name.map(|Path(name)| name).unwrap_or_default();
-    app.edge.page("manual", &visit, serve(&app, &name))
+    app.edge.page("manual", &context, serve(&app, &name))
 }
 
 fn serve(app: &App, name: &str) -> Result<Response, PageRejection> {
     let Some(page) = manual::page(name) else {
-        return Err(Trouble {
+        return Err(ErrorPage {
             to_do: vec![format!("Look for it in the list of pages: {}", app.config.url(ADDRESS))],
-            ..Trouble::new(
+            ..ErrorPage::new(
                 Cause::NotFound,
                 StatusCode::NOT_FOUND,
                 "There is no such page in the manual",

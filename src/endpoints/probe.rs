@@ -18,9 +18,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::app::App;
-use crate::http::address::Forwarding;
-use crate::http::respond::{Rejection, json};
-use crate::http::visit::Visit;
+use crate::request::address::Forwarding;
+use crate::request::context::RequestContext;
+use crate::response::respond::{Rejection, json};
 
 /// How many header names are told, and how long a repeated value may be: an answer is never much larger than its request.
 const MOST_NAMES: usize = 64;
@@ -58,15 +58,15 @@ struct Arrived<'a> {
 }
 
 /// `/probe`, by any method.
-pub(crate) async fn arrived(State(app): State<App>, visit: Visit, request: Request) -> Response {
+pub(crate) async fn arrived(State(app): State<App>, context: RequestContext, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let outcome = report(&app, &visit, &parts);
-    app.edge.json("probe", &visit, outcome)
+    let outcome = report(&app, &context, &parts);
+    app.edge.json("probe", &context, outcome)
 }
 
-fn report(app: &App, visit: &Visit, parts: &Parts) -> Result<Response, Rejection> {
+fn report(app: &App, context: &RequestContext, parts: &Parts) -> Result<Response, Rejection> {
     let headers = &parts.headers;
-    let (_, forwarding) = app.visits.proxies.client_of(parts);
+    let (_, forwarding) = app.contexts.proxies.client_of(parts);
     let arrived = Arrived {
         version: env!("CARGO_PKG_VERSION"),
         time: app.clock.now(),
@@ -75,7 +75,7 @@ fn report(app: &App, visit: &Visit, parts: &Parts) -> Result<Response, Rejection
         host: text(headers, "host").or_else(|| parts.uri.authority().map(ToString::to_string)),
         authorization: headers.contains_key(header::AUTHORIZATION),
         headers: headers.keys().map(HeaderName::as_str).take(MOST_NAMES).collect(),
-        network: visit.network_name(),
+        network: context.network_name(),
         forwarded_proto: text(headers, "x-forwarded-proto"),
         forwarded_host: text(headers, "x-forwarded-host"),
         forwarded_for: forwarding != Forwarding::None,

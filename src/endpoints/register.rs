@@ -13,21 +13,21 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::config::RegistrationPolicy;
-use crate::http::body;
-use crate::http::respond::{Rejection, json};
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::secret::{Secret, SecretKind};
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::respond::{Rejection, json};
 use crate::store::NewRegistration;
 
 /// `POST` at the registration endpoint.
-pub(crate) async fn create(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
-    let outcome = register(&app, &mut visit, request).await;
-    app.edge.json("register", &visit, outcome)
+pub(crate) async fn create(State(app): State<App>, mut context: RequestContext, request: Request) -> Response {
+    let outcome = register(&app, &mut context, request).await;
+    app.edge.json("register", &context, outcome)
 }
 
-async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
+async fn register(app: &App, context: &mut RequestContext, request: Request) -> Result<Response, Rejection> {
     let (parts, body) = request.into_parts();
     if let RegistrationPolicy::Token(expected) = &app.config.registration.policy {
         let right =
@@ -42,7 +42,7 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
         }
     }
     let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
-    received(visit, &document);
+    received(context, &document);
     let metadata = parse(app, &document)?;
     let now = app.clock.now();
     let secret = metadata.needs_secret().then(|| app.random.secret(SecretKind::ClientSecret));
@@ -58,11 +58,11 @@ async fn register(app: &App, visit: &mut Visit, request: Request) -> Result<Resp
     let id = app.store.insert_registration(&new).await?;
     let known = id != new.id;
     tracing::info!(client = %id, name = new.metadata.name, method = new.metadata.preferred_method().as_str(), known, "client registered");
-    visit.is_of(&id);
+    context.is_of(&id);
     if known {
-        visit.done_with(Stage::Registration, Cause::AlreadyRegistered, "an identical registration was there");
+        context.done_with(Stage::Registration, Cause::AlreadyRegistered, "an identical registration was there");
     } else {
-        visit.done(Stage::Registration);
+        context.done(Stage::Registration);
     }
     let information = information(app, &id, &new.metadata, now, secret.as_ref(), &token);
     Ok(json(StatusCode::CREATED, &information)?)
@@ -78,37 +78,42 @@ fn parse(app: &App, document: &Value) -> Result<ClientMetadata, Refusal> {
 }
 
 /// Keeps what a registration asks for.
-fn received(visit: &mut Visit, document: &Value) {
+fn received(context: &mut RequestContext, document: &Value) {
     for name in ["client_name", "token_endpoint_auth_method", "scope", "application_type", "software_id"] {
         if let Some(text) = document.get(name).and_then(|value| value.as_str()) {
-            visit.note(name, text);
+            context.note(name, text);
         }
     }
     let texts = |name: &str| document.get(name).and_then(|value| value.as_array()).cloned().unwrap_or_default();
     for uri in texts("redirect_uris").iter().filter_map(|uri| uri.as_str()).take(10) {
-        visit.note_address("redirect_uri", uri);
+        context.note_address("redirect_uri", uri);
     }
     let grants = texts("grant_types");
     if !grants.is_empty() {
         let grants: Vec<&str> = grants.iter().filter_map(|grant| grant.as_str()).take(10).collect();
-        visit.note("grant_types", &grants.join(" "));
+        context.note("grant_types", &grants.join(" "));
     }
 }
 
 /// `GET`, `PUT` and `DELETE` at a client's own address (RFC 7592 §2).
 pub(crate) async fn manage(
     State(app): State<App>,
-    mut visit: Visit,
+    mut context: RequestContext,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let id = id.ok().and_then(|Path(id)| ClientId::parse(id).ok());
-    let outcome = managed(&app, &mut visit, id, request).await;
-    app.edge.json("register", &visit, outcome)
+    let outcome = managed(&app, &mut context, id, request).await;
+    app.edge.json("register", &context, outcome)
 }
 
-async fn managed(app: &App, visit: &mut Visit, id: Option<ClientId>, request: Request) -> Result<Response, Rejection> {
-    visit.stage = Stage::Registration;
+async fn managed(
+    app: &App,
+    context: &mut RequestContext,
+    id: Option<ClientId>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    context.stage = Stage::Registration;
     let (parts, body) = request.into_parts();
     // RFC 7592 §2: one answer for a wrong token and for a client that isn't there.
     let refused = || {
@@ -117,22 +122,22 @@ async fn managed(app: &App, visit: &mut Visit, id: Option<ClientId>, request: Re
     };
     // A path that is no id names no client.
     let id = id.ok_or_else(refused)?;
-    visit.is_of(&id);
+    context.is_of(&id);
     let token = bearer(&parts.headers).ok_or_else(refused)?;
     let client = app.store.find_registration(&id, &token.hash()).await?.ok_or_else(refused)?;
     let now = app.clock.now();
     match parts.method {
         Method::PUT => {
             let document = body::json(&parts.headers, body, app.config.limits.body_bytes).await?;
-            received(visit, &document);
+            received(context, &document);
             let response = update(app, &client, &document, &token).await?;
-            visit.done_with(Stage::Registration, Cause::RegistrationChanged, "it changed its registration");
+            context.done_with(Stage::Registration, Cause::RegistrationChanged, "it changed its registration");
             Ok(response)
         }
         Method::DELETE => {
             app.store.delete_registration(&id, &token.hash(), now).await?;
             tracing::info!(client = %id, "registration deleted");
-            visit.done_with(Stage::Registration, Cause::RegistrationDeleted, "it deleted its registration");
+            context.done_with(Stage::Registration, Cause::RegistrationDeleted, "it deleted its registration");
             Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response())
         }
         _ => {

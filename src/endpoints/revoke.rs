@@ -10,28 +10,28 @@ use oauth::id::{ClientId, GrantId};
 use crate::app::App;
 use crate::app::client_auth::authenticate;
 use crate::crypto::jwt::verify_issued;
-use crate::http::body;
-use crate::http::respond::Rejection;
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::secret::Secret;
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::respond::Rejection;
 
 /// `POST` at the revocation endpoint.
-pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
-    let outcome = serve(&app, &mut visit, request).await;
-    app.edge.json("revoke", &visit, outcome)
+pub(crate) async fn handle(State(app): State<App>, mut context: RequestContext, request: Request) -> Response {
+    let outcome = serve(&app, &mut context, request).await;
+    app.edge.json("revoke", &context, outcome)
 }
 
-async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
+async fn serve(app: &App, context: &mut RequestContext, request: Request) -> Result<Response, Rejection> {
     let (parts, body) = request.into_parts();
     let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;
-    visit.received(&params);
+    context.received(&params);
     let now = app.clock.now();
     let token = params.required("token")?;
     let found = find(app, token).await?;
     if let Some((grant, _)) = &found {
-        visit.is_about(grant);
+        context.is_about(grant);
     }
     let owner = found.as_ref().map(|(_, client)| client.clone());
     let client = authenticate(app, &parts.headers, &params, owner, now).await?;
@@ -40,8 +40,8 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         if owner.id == client.id {
             let ended = app.store.revoke_grant(&grant, "revoked by the client", now).await?;
             tracing::info!(client = %client.id, %grant, ended, "revoked");
-            visit.is_of(&client.id);
-            visit.done_with(Stage::Revoke, Cause::TokenGivenBack, "the client gave its token back");
+            context.is_of(&client.id);
+            context.done_with(Stage::Revoke, Cause::TokenGivenBack, "the client gave its token back");
         } else {
             tracing::warn!(client = %client.id, owner = %owner.id, "tried to revoke another client's token");
         }

@@ -8,21 +8,21 @@ use oauth::params::Params;
 
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, check_form};
-use crate::http::body;
-use crate::http::page::{FieldProblem, Page, Setup, SetupField};
-use crate::http::respond::{PageRejection, Rejection, Trouble, see_other};
-use crate::http::visit::Visit;
 use crate::model::secret::{Secret, SecretKind};
 use crate::model::user::{Credential, Role, Username, check_password};
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::page::{FieldProblem, Page, Setup, SetupField};
+use crate::response::respond::{ErrorPage, PageRejection, Rejection, see_other};
 use crate::store::{AccountError, NewUser};
 
 /// What the form's token is bound to.
 const PURPOSE: &str = "setup";
 
 /// `GET` shows the form, `POST` makes the account.
-pub(crate) async fn handle(State(app): State<App>, visit: Visit, request: Request) -> Response {
+pub(crate) async fn handle(State(app): State<App>, context: RequestContext, request: Request) -> Response {
     let outcome = serve(&app, request).await;
-    app.edge.page("setup", &visit, outcome)
+    app.edge.page("setup", &context, outcome)
 }
 
 async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
@@ -81,14 +81,14 @@ async fn serve(app: &App, request: Request) -> Result<Response, PageRejection> {
 }
 
 fn dead_link() -> PageRejection {
-    Trouble {
+    ErrorPage {
         to_do: vec![
             "If the first account exists, sign in with it.".to_owned(),
             "If there is no account yet, restart the server: it prints a new link.".to_owned(),
             "Or make an account on the server's command line: portcullis user add NAME --role admin --password-stdin"
                 .to_owned(),
         ],
-        ..Trouble::new(
+        ..ErrorPage::new(
             Cause::LinkUnfit,
             StatusCode::NOT_FOUND,
             "This set-up link is not valid",

@@ -28,11 +28,11 @@ use super::tools::whoami::Directory;
 use super::tools::{ToolSettings, Toolbox};
 use super::transport::Transport;
 use crate::crypto::keys::KeyRing;
-use crate::http::body::{Unread, collect};
-use crate::http::visit::{Visit, Visits};
 use crate::library::Library;
 use crate::model::attempt::{Outcome, Stage};
 use crate::model::clock::Clock;
+use crate::request::body::{Unread, collect};
+use crate::request::context::{Contexts, RequestContext};
 use crate::revocations::Revocations;
 
 /// What the endpoint is made of.
@@ -68,7 +68,7 @@ pub(crate) struct McpSettings {
     /// Whom `whoami` asks.
     pub(crate) directory: Arc<dyn Directory>,
     /// Where calls are recorded.
-    pub(crate) visits: Visits,
+    pub(crate) contexts: Contexts,
 }
 
 /// The endpoint, ready to serve. Clones share it.
@@ -81,7 +81,7 @@ struct Inner {
     policy: Arc<Policy>,
     transport: Transport,
     clock: Clock,
-    visits: Visits,
+    contexts: Contexts,
     body_limit: usize,
     json_bounds: Bounds,
     resource_metadata: String,
@@ -108,7 +108,7 @@ impl McpState {
             policy,
             transport: Transport::new(&Arc::new(server)),
             clock: settings.clock,
-            visits: settings.visits,
+            contexts: settings.contexts,
             body_limit: settings.body_limit,
             json_bounds: settings.json_bounds,
             challenge: Challenge::new(&settings.resource_metadata).scope(&settings.initial_scope),
@@ -155,18 +155,18 @@ impl Inner {
                 if of.is_some() {
                     stage = Stage::Call;
                 }
-                Err((refused, self.visits.of(&parts)))
+                Err((refused, self.contexts.of(&parts)))
             }
         };
-        outcome.unwrap_or_else(|(refused, mut visit)| {
+        outcome.unwrap_or_else(|(refused, mut context)| {
             if let Some((client, grant)) = &of {
-                visit.is_of(client);
-                visit.is_about(grant);
+                context.is_of(client);
+                context.is_about(grant);
             }
-            visit.stage = stage;
+            context.stage = stage;
             let outcome = if refused.is_ours() { Outcome::Failed } else { Outcome::Refused };
-            visit.ends(outcome, refused.cause(), &refused.reason(), None);
-            refused.of_attempt(visit.attempt()).into_response()
+            context.ends(outcome, refused.cause(), &refused.reason(), None);
+            refused.of_attempt(context.attempt()).into_response()
         })
     }
 
@@ -197,16 +197,16 @@ impl Inner {
     }
 
     /// Judges the message and carries it to the tools.
-    async fn answer(&self, mut parts: Parts, read: Read) -> Result<Response, (Refused, Visit)> {
+    async fn answer(&self, mut parts: Parts, read: Read) -> Result<Response, (Refused, RequestContext)> {
         let Read { admitted: Admitted { caller, first }, media, body } = read;
-        let visit = |parts: &Parts| {
+        let context = |parts: &Parts| {
             let (client, grant) = caller.origin();
-            let mut visit = self.visits.of(parts);
-            visit.is_of(&client);
-            visit.is_about(&grant);
-            visit
+            let mut context = self.contexts.of(parts);
+            context.is_of(&client);
+            context.is_about(&grant);
+            context
         };
-        let envelope = Envelope::parse(&body, self.json_bounds).map_err(|refused| (refused, visit(&parts)))?;
+        let envelope = Envelope::parse(&body, self.json_bounds).map_err(|refused| (refused, context(&parts)))?;
         let permitted = match &envelope {
             Envelope::One(message) => self.permit(&caller, message.tool()),
             Envelope::Batch(bodies) => {
@@ -216,11 +216,11 @@ impl Inner {
                 self.permit(&caller, tools.iter().map(String::as_str))
             }
         };
-        permitted.map_err(|refused| (refused, visit(&parts)))?;
-        let mut first = first.then(|| visit(&parts));
-        if let (Some(visit), Envelope::One(message)) = (&mut first, &envelope) {
-            visit.note("method", cut(message.method().unwrap_or_default(), 200));
-            visit.note("protocol_version", header(&parts, "mcp-protocol-version"));
+        permitted.map_err(|refused| (refused, context(&parts)))?;
+        let mut first = first.then(|| context(&parts));
+        if let (Some(context), Envelope::One(message)) = (&mut first, &envelope) {
+            context.note("method", cut(message.method().unwrap_or_default(), 200));
+            context.note("protocol_version", header(&parts, "mcp-protocol-version"));
         }
         // S-03: the token ends here. Neither tools nor log lines further in can pass on what they don't have.
         parts.headers.remove(AUTHORIZATION);
@@ -231,13 +231,13 @@ impl Inner {
             Envelope::Batch(bodies) => self.transport.batch(&parts, bodies).await,
         };
         match (outcome, first) {
-            (Ok(response), Some(mut visit)) => {
-                visit.done(Stage::Call);
+            (Ok(response), Some(mut context)) => {
+                context.done(Stage::Call);
                 Ok(response)
             }
             (Ok(response), None) => Ok(response),
             // The request is gone; whose it was is known all the same.
-            (Err(refused), first) => Err((refused, first.unwrap_or_else(|| self.visits.about(&caller.origin())))),
+            (Err(refused), first) => Err((refused, first.unwrap_or_else(|| self.contexts.about(&caller.origin())))),
         }
     }
 

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::Stop;
 use super::connection::{Order, Pulse, connection};
 use crate::config::Connections;
-use crate::http::address::{Network, Proxies};
+use crate::request::address::{Network, Proxies};
 
 /// How long to wait when the operating system has no more for us: others may end meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -285,7 +285,7 @@ mod tests {
 
     use super::{Seats, Seldom, soft_limit};
     use crate::config::Connections;
-    use crate::http::address::Proxies;
+    use crate::request::address::Proxies;
 
     fn seats(max: usize, max_per_network: usize) -> Arc<Seats> {
         let limits = Connections {

@@ -30,7 +30,7 @@ impl Background {
         let (finish, finished) = watch::channel(false);
         let writer = app
             .take_inbox()
-            .map(|inbox| tokio::spawn(writer::run(app.store.clone(), app.visits.recorder.clone(), inbox, finished)));
+            .map(|inbox| tokio::spawn(writer::run(app.store.clone(), app.contexts.recorder.clone(), inbox, finished)));
         Self { jobs: jobs::start(app, &stopped), stop, writer, finish }
     }
 

@@ -62,7 +62,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     let stop = Arc::new(Stop::new(Arc::clone(&app.stopping)));
     let seats = Arc::new(Seats::new(
         app.config.connections.clone(),
-        app.visits.proxies.clone(),
+        app.contexts.proxies.clone(),
         FILES_PER_DATABASE_CONNECTION.saturating_mul(app.config.database.max_connections),
     ));
     let tasks = TaskTracker::new();

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::accept::{Acceptor, Seats};
 use super::{Stop, end_connections};
 use crate::config::Connections;
-use crate::http::address::Proxies;
+use crate::request::address::Proxies;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_mins(5);

@@ -25,7 +25,8 @@ const LEVELS: &[(&str, u8)] = &[
     ("attempts", 3),
     ("admin", 4),
     ("app", 4),
-    ("http", 4),
+    ("request", 4),
+    ("response", 4),
     ("endpoints", 5),
     ("account", 5),
     ("console", 5),
@@ -38,7 +39,10 @@ const LEVELS: &[(&str, u8)] = &[
 
 /// Same-level edges that are meant, with the reason.
 const MEANT: &[(&str, &str, &str)] = &[
-    ("app", "http", "the application holds the shell's parts: cookies, limits, the edge"),
+    ("app", "request", "the application holds the shell's parts: cookies, limits, proxies"),
+    ("app", "response", "the application holds what gives refusals their form"),
+    ("request", "response", "what can't be read is refused in a form"),
+    ("response", "request", "a refusal is recorded with the context of its request"),
     ("attempts", "clients", "the story gives the advice of the client's profile"),
     ("serve", "server", "the route table is what is served"),
     ("cli", "serve", "the command `serve` starts it"),
@@ -46,7 +50,7 @@ const MEANT: &[(&str, &str, &str)] = &[
 ];
 
 /// The protected half could move to another host, so it sees none of the authorization server.
-const MCP_SEES: &[&str] = &["mcp", "model", "crypto", "revocations", "library", "http"];
+const MCP_SEES: &[&str] = &["mcp", "model", "crypto", "revocations", "library", "request"];
 
 /// Modules whose children don't know each other: what two of them need lies lower down.
 const PEERS: &[&str] = &["endpoints"];
@@ -66,11 +70,14 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("utoipa", &["admin", "api"]),
     ("utoipa_axum", &["api"]),
     ("imagesize", &["admin"]),
-    ("axum", &["app", "http", "endpoints", "account", "console", "api", "mcp", "server", "serve", "cli"]),
+    (
+        "axum",
+        &["app", "request", "response", "endpoints", "account", "console", "api", "mcp", "server", "serve", "cli"],
+    ),
     ("hyper", &["serve"]),
     ("hyper_util", &["serve"]),
     ("socket2", &["serve"]),
-    ("askama", &["http", "endpoints", "account", "console"]),
+    ("askama", &["response", "endpoints", "account", "console"]),
 ];
 
 #[test]
@@ -584,8 +591,8 @@ mod tests {
             ("tokens.rs", "fn f() { let _ = crate::app::App::build(); }", "tokens (L3) may not use app (L4)"),
             (
                 "model/id.rs",
-                "use crate::{model::grant::Grant, http::{page, csrf}};",
-                "model (L1) may not use http (L4)",
+                "use crate::{model::grant::Grant, response::{page, csrf}};",
+                "model (L1) may not use response (L4)",
             ),
             ("mcp/guard.rs", "use crate::app::App;", "mcp stands alone: it may not use app"),
             ("mcp/guard.rs", "use crate::store::{self, Store};", "mcp stands alone: it may not use store"),
@@ -610,7 +617,7 @@ mod tests {
     fn lawful_edges_pass() {
         for (path, text) in [
             ("store/client.rs", "use oauth::scope::Scope;\nuse crate::model::{client::Client, *};\nuse super::Store;"),
-            ("mcp/guard.rs", "use crate::{crypto::jwt, http::respond, model::grant, mcp::policy};"),
+            ("mcp/guard.rs", "use crate::{crypto::jwt, request::body, model::grant, mcp::policy};"),
             ("endpoints/token/refresh.rs", "use super::client_auth;\nuse crate::endpoints::token::client_auth::x;"),
             (
                 "endpoints/login.rs",
@@ -656,7 +663,7 @@ mod tests {
         for (lie, part) in [
             (truth.replace("  store/      L2 all SQL\n", ""), "lacks a line for store"),
             (truth.replace("L2", "L3"), "says L3 for store"),
-            (truth.replace("```\n\n", "").replace("  model/ ", "  http/      L4 x\n  model/ "), "names http"),
+            (truth.replace("```\n\n", "").replace("  model/ ", "  request/   L4 x\n  model/ "), "names request"),
         ] {
             let faults = map_faults(&lie, &existing);
             assert!(faults.iter().any(|fault| fault.contains(part)), "{faults:?}");

@@ -5,12 +5,12 @@ use axum::response::{IntoResponse as _, Response};
 use oauth::error::{ErrorCode, Refusal};
 use oauth::redirect_uri::{Destination, RedirectUri};
 
-use super::identify::trouble;
+use super::identify::error_page;
 use crate::app::App;
-use crate::http::page::{Handoff, Page};
-use crate::http::respond::{PageRejection, see_other};
-use crate::http::visit::Visit;
 use crate::model::client::Client;
+use crate::request::context::RequestContext;
+use crate::response::page::{Handoff, Page};
+use crate::response::respond::{PageRejection, see_other};
 
 /// Tells the client by redirect why its request is refused (OAuth 2.1 §4.1.2.1).
 ///
@@ -19,7 +19,7 @@ use crate::model::client::Client;
 /// under this server's name (RFC 9700 §4.11.2). The person gets the link and decides.
 pub(super) fn refuse(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     client: &Client,
     redirect_uri: &RedirectUri,
     state: Option<&str>,
@@ -38,7 +38,7 @@ pub(super) fn refuse(
             ),
             "If you set this client up yourself, mend its settings as said above and connect again.".to_owned(),
         ];
-        return Err(trouble(
+        return Err(error_page(
             refusal.cause,
             "This client's request is not right",
             happened,
@@ -48,27 +48,27 @@ pub(super) fn refuse(
             String::new(),
         ));
     }
-    tell(app, visit, client, redirect_uri, (refusal.code, &refusal.description), state)
+    tell(app, context, client, redirect_uri, (refusal.code, &refusal.description), state)
 }
 
 /// Sends an error to the client. Many show its description to the person, who so learns the attempt's id.
 pub(super) fn tell(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     client: &Client,
     redirect_uri: &RedirectUri,
     (code, description): (ErrorCode, &str),
     state: Option<&str>,
 ) -> Result<Response, PageRejection> {
-    let description = format!("{description} (attempt {})", visit.attempt());
+    let description = format!("{description} (attempt {})", context.attempt());
     let params = [("error", code.as_str()), ("error_description", description.as_str())];
-    answer(app, visit, client, redirect_uri, &params, state)
+    answer(app, context, client, redirect_uri, &params, state)
 }
 
 /// Sends an answer to the client: its parameters, `state` as it came, and `iss` (RFC 9207), each once.
 pub(super) fn answer(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     client: &Client,
     redirect_uri: &RedirectUri,
     params: &[(&str, &str)],
@@ -87,7 +87,7 @@ pub(super) fn answer(
             service: app.config.name.clone(),
             client_name: client.display_name().to_owned(),
             url: location,
-            attempt: visit.attempt().to_string(),
+            attempt: context.attempt().to_string(),
         };
         return Ok(Page(StatusCode::OK, page).into_response());
     }

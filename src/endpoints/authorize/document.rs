@@ -9,7 +9,7 @@ use oauth::id::ClientId;
 use crate::app::App;
 use crate::clients::Unresolved;
 use crate::fetch::FetchError;
-use crate::http::respond::{PageRejection, Trouble};
+use crate::response::respond::{ErrorPage, PageRejection};
 
 pub(super) fn unresolved(app: &App, id: &ClientId, why: &Unresolved) -> PageRejection {
     let name = app.profiles.of_identity(id).map_or("Your client", |profile| profile.name.as_str());
@@ -51,11 +51,11 @@ pub(super) fn unresolved(app: &App, id: &ClientId, why: &Unresolved) -> PageReje
             "Ask whoever runs this server to allow it (documents.policy, documents.allowed), or set up another kind of client.",
         ),
     };
-    Trouble {
+    ErrorPage {
         received: Some(format!("client_id: {}", id.as_str().chars().take(500).collect::<String>())),
         to_do: vec![to_do.to_owned()],
         detail: format!("client {id}: {why}"),
-        ..Trouble::new(cause, StatusCode::BAD_REQUEST, title, happened)
+        ..ErrorPage::new(cause, StatusCode::BAD_REQUEST, title, happened)
     }
     .into()
 }

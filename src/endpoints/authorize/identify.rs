@@ -15,16 +15,16 @@ use crate::app::App;
 use crate::app::limits::Class;
 use crate::clients::Found;
 use crate::config::RegistrationPolicy;
-use crate::http::respond::{PageRejection, Rejection, Trouble};
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::authorization::Authorization;
 use crate::model::client::Client;
+use crate::request::context::RequestContext;
+use crate::response::respond::{ErrorPage, PageRejection, Rejection};
 
 /// Finds the client and the redirect URI.
 pub(super) async fn identify(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     params: &Params,
     now: Timestamp,
 ) -> Result<(Client, RedirectUri), PageRejection> {
@@ -33,13 +33,13 @@ pub(super) async fn identify(
     let Some(client_id) = client_id else {
         let happened = "Your client did not say who it is: client_id is missing.".to_owned();
         let to_do = vec!["Start from your client instead of opening this address by hand.".to_owned()];
-        return Err(trouble(Cause::Malformed, "Who is asking?", happened, None, None, to_do, String::new()));
+        return Err(error_page(Cause::Malformed, "Who is asking?", happened, None, None, to_do, String::new()));
     };
     let id = ClientId::parse(client_id).map_err(|why| {
         let happened = format!("Your client sent a client_id that can't be one: {why}.");
         let received: String = client_id.chars().filter(|c| !c.is_control()).take(200).collect();
         let to_do = vec!["Make your client forget its registration and connect again.".to_owned()];
-        trouble(
+        error_page(
             Cause::ClientUnknown,
             "This client is not registered here",
             happened,
@@ -51,16 +51,16 @@ pub(super) async fn identify(
     })?;
     let resolved = app.clients.resolve(&app.store, &id, now).await?;
     if let Ok(resolved) = &resolved {
-        note_document(visit, &id, resolved.found);
+        note_document(context, &id, resolved.found);
     }
     let client = match resolved.map(|resolved| resolved.client) {
         Ok(client) if client.is_active() => client,
         Ok(client) => return Err(stopped(app, &client)),
         Err(why) if ClientIdUrl::is_meant_by(client_id) => {
-            visit.stage = Stage::Document;
+            context.stage = Stage::Document;
             return Err(unresolved(app, &id, &why));
         }
-        Err(_) => match adopt(app, visit, &id, requested, now).await? {
+        Err(_) => match adopt(app, context, &id, requested, now).await? {
             Some(client) => client,
             None => return Err(unknown(app, &id, requested)),
         },
@@ -70,13 +70,13 @@ pub(super) async fn identify(
 }
 
 /// Records what became of the client's metadata document: a step of its own if it was fetched just now.
-fn note_document(visit: &mut Visit, id: &ClientId, found: Found) {
+fn note_document(context: &mut RequestContext, id: &ClientId, found: Found) {
     match found {
         Found::Fetched => {
-            visit.is_of(id);
-            visit.done(Stage::Document);
+            context.is_of(id);
+            context.done(Stage::Document);
         }
-        Found::Fresh | Found::Stale | Found::Reviewed => visit.note("document", found.as_str()),
+        Found::Fresh | Found::Stale | Found::Reviewed => context.note("document", found.as_str()),
         Found::Stored => {}
     }
 }
@@ -101,7 +101,7 @@ fn redirect_uri(app: &App, client: &Client, requested: Option<&str>) -> Result<R
         to_do.extend(app.profiles.guess(&client.id, &client.metadata).map(|profile| profile.forget.clone()));
         let received: String = requested.chars().take(500).collect();
         let detail = format!("client {}", client.id);
-        trouble(Cause::RedirectUriUnregistered, "The callback address does not match", happened, Some(received), Some(expected), to_do, detail)
+        error_page(Cause::RedirectUriUnregistered, "The callback address does not match", happened, Some(received), Some(expected), to_do, detail)
     })
 }
 
@@ -111,7 +111,7 @@ fn redirect_uri(app: &App, client: &Client, requested: Option<&str>) -> Result<R
 /// callback is on this device or at a reviewed vendor's own server, so that nobody else can wait at a known id.
 async fn adopt(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     id: &ClientId,
     requested: Option<&str>,
     now: Timestamp,
@@ -127,7 +127,7 @@ async fn adopt(
     if vendor.is_none() && uri.destination() == Destination::Https {
         return Ok(None);
     }
-    app.admit(Class::Registration, visit)?;
+    app.admit(Class::Registration, context)?;
     let grant_types = app.rules.grant_types.iter().map(|grant| (*grant).to_owned()).collect();
     let metadata = ClientMetadata {
         name: vendor.map(|profile| profile.name.clone()),
@@ -135,8 +135,8 @@ async fn adopt(
     };
     app.store.adopt_client(id, &metadata, now).await?;
     tracing::info!(client = %id, "a client with an id of ours that was not stored any more is taken in again");
-    visit.is_of(id);
-    visit.done_with(Stage::Registration, Cause::Readopted, "its registration was lost here and is taken in again");
+    context.is_of(id);
+    context.done_with(Stage::Registration, Cause::Readopted, "its registration was lost here and is taken in again");
     Ok(app.store.find_client(id).await?.filter(Client::is_active))
 }
 
@@ -159,7 +159,7 @@ fn unknown(app: &App, id: &ClientId, requested: Option<&str>) -> PageRejection {
         std::iter::once(first).chain(app.profiles.ways_to_forget().map(str::to_owned)).collect()
     };
     let received = Some(format!("client_id: {}", id.as_str().chars().take(200).collect::<String>()));
-    trouble(
+    error_page(
         Cause::ClientUnknown,
         "This client is not registered here",
         happened,
@@ -176,12 +176,12 @@ fn stopped(app: &App, client: &Client) -> PageRejection {
     if client.deleted_at.is_none() {
         let happened = format!("An administrator of {} has disabled this client.", app.config.name);
         let to_do = vec!["If you need it, ask them to enable it again.".to_owned()];
-        return trouble(Cause::ClientDisabled, "This client is disabled", happened, None, None, to_do, detail);
+        return error_page(Cause::ClientDisabled, "This client is disabled", happened, None, None, to_do, detail);
     }
     let happened = "This client's registration was deleted here.".to_owned();
     let mut to_do = vec!["Make your client forget its registration and connect again.".to_owned()];
     to_do.extend(app.profiles.guess(&client.id, &client.metadata).map(|profile| profile.forget.clone()));
-    trouble(Cause::ClientDeleted, "This client is not registered here", happened, None, None, to_do, detail)
+    error_page(Cause::ClientDeleted, "This client is not registered here", happened, None, None, to_do, detail)
 }
 
 /// Whether a request under way is still one that could begin now: its client may have been stopped meanwhile, or its
@@ -204,7 +204,15 @@ fn moved(app: &App, authorization: &Authorization) -> PageRejection {
         "If that is the address there already, just choose Connect again.".to_owned(),
     ];
     let (received, expected) = (authorization.request.resource.to_string(), app.resource.to_string());
-    trouble(Cause::ServerMoved, "This server has moved", happened, Some(received), Some(expected), to_do, String::new())
+    error_page(
+        Cause::ServerMoved,
+        "This server has moved",
+        happened,
+        Some(received),
+        Some(expected),
+        to_do,
+        String::new(),
+    )
 }
 
 /// A request that can't even be read, as a page.
@@ -229,10 +237,10 @@ pub(super) fn unreadable(rejection: Rejection) -> PageRejection {
         }
     };
     let to_do = vec!["Tell the maker of your client; this is not something that you did.".to_owned()];
-    trouble(cause, "This request can't be read", happened, None, None, to_do, detail)
+    error_page(cause, "This request can't be read", happened, None, None, to_do, detail)
 }
 
-pub(super) fn trouble(
+pub(super) fn error_page(
     cause: Cause,
     title: &str,
     happened: String,
@@ -242,5 +250,5 @@ pub(super) fn trouble(
     detail: String,
 ) -> PageRejection {
     let status = StatusCode::BAD_REQUEST;
-    Trouble { cause, status, title: title.to_owned(), happened, received, expected, to_do, detail }.into()
+    ErrorPage { cause, status, title: title.to_owned(), happened, received, expected, to_do, detail }.into()
 }

@@ -21,50 +21,50 @@ use oauth::redirect_uri::Destination;
 use oauth::time::Timestamp;
 
 use self::answer::{answer, refuse};
-use self::identify::{identify, still_stands, trouble, unreadable};
+use self::identify::{error_page, identify, still_stands, unreadable};
 use crate::app::App;
 use crate::app::browser::{self, BrowserCookie, signed_in, step};
 use crate::app::limits::Class;
-use crate::http::body;
-use crate::http::respond::{Failure, PageRejection, see_other};
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::authorization::{Authorization, Step};
 use crate::model::client::Client;
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::respond::{Failure, PageRejection, see_other};
 
 /// `GET` and `POST` at the authorization endpoint.
-pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
-    let outcome = serve(&app, &mut visit, request).await;
-    app.edge.page("authorize", &visit, outcome)
+pub(crate) async fn handle(State(app): State<App>, mut context: RequestContext, request: Request) -> Response {
+    let outcome = serve(&app, &mut context, request).await;
+    app.edge.page("authorize", &context, outcome)
 }
 
-async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, PageRejection> {
-    visit.stage = Stage::Authorize;
+async fn serve(app: &App, context: &mut RequestContext, request: Request) -> Result<Response, PageRejection> {
+    context.stage = Stage::Authorize;
     let (parts, body) = request.into_parts();
     let params = body::params(&parts, body, app.config.limits.body_bytes).await.map_err(unreadable)?;
     let now = app.clock.now();
     match params.first("authorization") {
         Some(id) if params.first("client_id").is_none() => {
-            let authorization = browser::authorization(app, visit, &parts.headers, Some(id), now).await?;
-            dispatch(app, visit, &parts.headers, authorization, now).await
+            let authorization = browser::authorization(app, context, &parts.headers, Some(id), now).await?;
+            dispatch(app, context, &parts.headers, authorization, now).await
         }
-        _ => begin(app, visit, &parts.headers, &params, now).await,
+        _ => begin(app, context, &parts.headers, &params, now).await,
     }
 }
 
 /// A new request: whose it is, where the answer may go, what it asks; then it is stored.
 async fn begin(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     headers: &HeaderMap,
     params: &Params,
     now: Timestamp,
 ) -> Result<Response, PageRejection> {
     let attempt = app.random.attempt_id();
-    visit.begins(attempt.clone());
-    visit.received(params);
-    app.admit(Class::Authorization, visit)?;
-    let (client, redirect_uri) = identify(app, visit, params, now).await?;
+    context.begins(attempt.clone());
+    context.received(params);
+    app.admit(Class::Authorization, context)?;
+    let (client, redirect_uri) = identify(app, context, params, now).await?;
     let exempt = &app.config.pkce.exempt_redirect_hosts;
     let scope = client.ceiling(&app.rules.scope);
     let rules = AuthorizationRules {
@@ -77,9 +77,9 @@ async fn begin(
         Ok(request) => request,
         Err(refusal) => {
             tracing::info!(client = %client.id, error = %refusal, detail = refusal.detail, "authorization request refused");
-            visit.refused(Stage::Authorize, refusal.cause, &refusal.to_string(), refusal.detail.as_deref());
+            context.refused(Stage::Authorize, refusal.cause, &refusal.to_string(), refusal.detail.as_deref());
             let trusted = client.first_used_at.is_some() || signed_in(app, headers, now).await?.is_some();
-            return refuse(app, visit, &client, &redirect_uri, params.first("state"), &refusal, trusted);
+            return refuse(app, context, &client, &redirect_uri, params.first("state"), &refusal, trusted);
         }
     };
     if request.code_challenge.is_none() {
@@ -92,7 +92,7 @@ async fn begin(
     } else {
         sessions.sign_in_ttl.min(sessions.authorization_ttl)
     };
-    app.admit_kept(kib(params), visitor.is_none(), visit)?;
+    app.admit_kept(kib(params), visitor.is_none(), context)?;
     let cookie = BrowserCookie::of(app, headers);
     let authorization = Authorization {
         id: app.random.authorization_id(&attempt),
@@ -106,8 +106,8 @@ async fn begin(
         decision: None,
     };
     app.store.insert_authorization(&authorization).await?;
-    visit.is_of(&authorization.client_id);
-    visit.done(Stage::Authorize);
+    context.is_of(&authorization.client_id);
+    context.done(Stage::Authorize);
     let response = see_other(&step(&app.paths.authorize, &authorization.id))?;
     Ok(cookie.attach(app, response))
 }
@@ -123,7 +123,7 @@ fn kib(params: &Params) -> NonZeroU32 {
 /// Reads the stored request and sends the browser to the next step.
 async fn dispatch(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     headers: &HeaderMap,
     authorization: Authorization,
     now: Timestamp,
@@ -135,9 +135,9 @@ async fn dispatch(
     let visitor = signed_in(app, headers, now).await?;
     let next = app.next_step(&authorization, &client, visitor.as_ref()).await?;
     let (redirect_uri, state) = (&authorization.redirect_uri, authorization.request.state.as_deref());
-    let tell = |visit: &mut Visit, code: ErrorCode, cause: Cause, text: &str| {
-        visit.refused(Stage::Authorize, cause, &format!("{code}: {text}"), None);
-        answer::tell(app, visit, &client, redirect_uri, (code, text), state)
+    let tell = |context: &mut RequestContext, code: ErrorCode, cause: Cause, text: &str| {
+        context.refused(Stage::Authorize, cause, &format!("{code}: {text}"), None);
+        answer::tell(app, context, &client, redirect_uri, (code, text), state)
     };
     match next {
         Step::SignIn => Ok(see_other(&step(&app.config.paths.login, &authorization.id))?),
@@ -146,26 +146,26 @@ async fn dispatch(
             let Some(own) = visitor else { return Err(Failure::Answer("a step without a session").into()) };
             app.approve(&authorization, &client, &own.session, scope, now).await?;
             let remark = "allowed without a question: a client of the server's own";
-            visit.done_with(Stage::Consent, Cause::AllowedFirstParty, remark);
-            hand_over(app, visit, &client, &authorization, now).await
+            context.done_with(Stage::Consent, Cause::AllowedFirstParty, remark);
+            hand_over(app, context, &client, &authorization, now).await
         }
-        Step::HandOver => hand_over(app, visit, &client, &authorization, now).await,
-        Step::TellDenied => tell(visit, ErrorCode::AccessDenied, Cause::Denied, "the person did not allow access"),
+        Step::HandOver => hand_over(app, context, &client, &authorization, now).await,
+        Step::TellDenied => tell(context, ErrorCode::AccessDenied, Cause::Denied, "the person did not allow access"),
         Step::LoginRequired => {
             // Like any refusal: a browser without a session goes to no stranger's website (RFC 9700 §4.11.2).
             let text = "nobody is signed in, and prompt=none forbids asking";
             let refusal = Refusal::new(ErrorCode::LoginRequired, Cause::LoginRequired, text);
-            visit.refused(Stage::Authorize, refusal.cause, &refusal.to_string(), None);
+            context.refused(Stage::Authorize, refusal.cause, &refusal.to_string(), None);
             let trusted = client.first_used_at.is_some() || visitor.is_some();
-            refuse(app, visit, &client, redirect_uri, state, &refusal, trusted)
+            refuse(app, context, &client, redirect_uri, state, &refusal, trusted)
         }
         Step::ConsentRequired => {
             let text = "consent is needed, and prompt=none forbids asking";
-            tell(visit, ErrorCode::ConsentRequired, Cause::InteractionRequired, text)
+            tell(context, ErrorCode::ConsentRequired, Cause::InteractionRequired, text)
         }
         Step::InteractionRequired => {
             let text = "the person has to continue, and prompt=none forbids asking";
-            tell(visit, ErrorCode::InteractionRequired, Cause::InteractionRequired, text)
+            tell(context, ErrorCode::InteractionRequired, Cause::InteractionRequired, text)
         }
     }
 }
@@ -173,7 +173,7 @@ async fn dispatch(
 /// Redirects with the code: the same one however often the approval was clicked, as long as it is good.
 async fn hand_over(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     client: &Client,
     authorization: &Authorization,
     now: Timestamp,
@@ -183,10 +183,10 @@ async fn hand_over(
     let (cause, title, happened) = match stored {
         Some(stored) if stored.redeemed_at.is_none() && stored.expires_at > now => {
             let state = authorization.request.state.as_deref();
-            visit.is_about(&stored.grant.id);
-            visit.note_address("redirect_uri", authorization.redirect_uri.as_str());
-            visit.done(Stage::CodeSent);
-            return answer(app, visit, client, &authorization.redirect_uri, &[("code", code.expose())], state);
+            context.is_about(&stored.grant.id);
+            context.note_address("redirect_uri", authorization.redirect_uri.as_str());
+            context.done(Stage::CodeSent);
+            return answer(app, context, client, &authorization.redirect_uri, &[("code", code.expose())], state);
         }
         Some(stored) if stored.redeemed_at.is_some() => (
             Cause::AlreadyDone,
@@ -202,5 +202,5 @@ async fn hand_over(
     let to_do = vec![
         "Close this tab and go back to your client. If it is not connected, choose Connect there again.".to_owned(),
     ];
-    Err(trouble(cause, title, happened, None, None, to_do, String::new()))
+    Err(error_page(cause, title, happened, None, None, to_do, String::new()))
 }

@@ -8,17 +8,17 @@ use oauth::token::CodeRequest;
 
 use super::respond;
 use crate::app::App;
-use crate::http::respond::Rejection;
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::client::Client;
 use crate::model::grant::{Grant, Redemption, check_served};
 use crate::model::secret::{Secret, SecretKind};
+use crate::request::context::RequestContext;
+use crate::response::respond::Rejection;
 use crate::store::Redeem;
 
 pub(super) async fn redeem(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     client: &Client,
     request: &CodeRequest,
     now: Timestamp,
@@ -28,7 +28,7 @@ pub(super) async fn redeem(
         return Err(Redemption::Unknown.refusal().into());
     };
     // Whoever holds the code is part of its story, whether it is theirs or not.
-    visit.is_about(&code.grant.id);
+    context.is_about(&code.grant.id);
     if code.redeemed_at.is_none() && code.grant.client_id == client.id {
         check_served(&code.grant.resource, &app.resource)?;
     }
@@ -61,9 +61,9 @@ pub(super) async fn redeem(
     match redemption {
         Redemption::Redeemed => {
             tracing::info!(client = %client.id, grant = %grant.id, scope = %grant.scope, "code redeemed");
-            visit.note("expires_in", &access.expires_in.to_string());
-            visit.note("refresh_token", if refresh.is_some() { "issued" } else { "none" });
-            visit.done(Stage::Redeem);
+            context.note("expires_in", &access.expires_in.to_string());
+            context.note("refresh_token", if refresh.is_some() { "issued" } else { "none" });
+            context.done(Stage::Redeem);
             respond(&access, &grant.scope, refresh.as_ref())
         }
         Redemption::Replayed => {

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::app::client_auth::authenticate;
-use crate::http::body;
-use crate::http::respond::{Rejection, json};
-use crate::http::visit::Visit;
 use crate::model::attempt::Stage;
 use crate::model::secret::Secret;
+use crate::request::body;
+use crate::request::context::RequestContext;
+use crate::response::respond::{Rejection, json};
 use crate::tokens::AccessToken;
 
 /// A token response (RFC 6749 §5.1). `scope` always stands in it: what was granted may differ from what was
@@ -34,20 +34,20 @@ struct TokenResponse<'a> {
 }
 
 /// `POST` at the token endpoint.
-pub(crate) async fn handle(State(app): State<App>, mut visit: Visit, request: Request) -> Response {
-    let outcome = serve(&app, &mut visit, request).await;
-    app.edge.json("token", &visit, outcome)
+pub(crate) async fn handle(State(app): State<App>, mut context: RequestContext, request: Request) -> Response {
+    let outcome = serve(&app, &mut context, request).await;
+    app.edge.json("token", &context, outcome)
 }
 
-async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Response, Rejection> {
+async fn serve(app: &App, context: &mut RequestContext, request: Request) -> Result<Response, Rejection> {
     let (parts, body) = request.into_parts();
     // OAuth 2.1 §3.2.2: parameters belong into the body; in the URL they end up in logs.
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(Refusal::invalid_request("send parameters in the body, not in the URL").into());
     }
     let params = body::form(&parts.headers, body, app.config.limits.body_bytes).await?;
-    visit.received(&params);
-    note_method(visit, &parts.headers, &params);
+    context.received(&params);
+    note_method(context, &parts.headers, &params);
     let now = app.clock.now();
     let request = TokenRequest::parse(&params, app.config.tokens.refresh);
     // Read once for both: whose the token is, and what becomes of it.
@@ -57,27 +57,29 @@ async fn serve(app: &App, visit: &mut Visit, request: Request) -> Result<Respons
         }
         Ok(TokenRequest::AuthorizationCode(_)) | Err(_) => None,
     };
-    visit.stage = match &request {
+    context.stage = match &request {
         Ok(TokenRequest::AuthorizationCode(_)) => Stage::Redeem,
         Ok(TokenRequest::RefreshToken(_)) => Stage::Refresh,
-        Err(_) => visit.stage,
+        Err(_) => context.stage,
     };
     if let Some(stored) = &stored {
-        visit.is_about(&stored.grant.id);
+        context.is_about(&stored.grant.id);
     }
     let owner = stored.as_ref().map(|stored| stored.client.clone());
     let client = authenticate(app, &parts.headers, &params, owner, now).await?;
-    visit.is_of(&client.id);
+    context.is_of(&client.id);
     match request? {
         TokenRequest::AuthorizationCode(request) => {
-            authorization_code::redeem(app, visit, &client, &request, now).await
+            authorization_code::redeem(app, context, &client, &request, now).await
         }
-        TokenRequest::RefreshToken(request) => refresh_token::rotate(app, visit, &client, &request, stored, now).await,
+        TokenRequest::RefreshToken(request) => {
+            refresh_token::rotate(app, context, &client, &request, stored, now).await
+        }
     }
 }
 
 /// Keeps how the client proved itself, and nothing of the proof.
-fn note_method(visit: &mut Visit, headers: &HeaderMap, params: &Params) {
+fn note_method(context: &mut RequestContext, headers: &HeaderMap, params: &Params) {
     let by = if headers.contains_key(header::AUTHORIZATION) {
         "client_secret_basic"
     } else if params.first("client_assertion").is_some() {
@@ -87,7 +89,7 @@ fn note_method(visit: &mut Visit, headers: &HeaderMap, params: &Params) {
     } else {
         "none"
     };
-    visit.note("client_authentication", by);
+    context.note("client_authentication", by);
 }
 
 fn respond(access: &AccessToken, scope: &Scope, refresh: Option<&Secret>) -> Result<Response, Rejection> {

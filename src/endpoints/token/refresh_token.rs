@@ -8,12 +8,12 @@ use oauth::token::{RefreshRequest, narrow};
 
 use super::respond;
 use crate::app::App;
-use crate::http::respond::Rejection;
-use crate::http::visit::Visit;
 use crate::model::attempt::{ELSEWHERE, FIRST_USE, Stage};
 use crate::model::client::Client;
 use crate::model::grant::{FirstUse, RefreshToken, Rotation, UNDER_WAY, check_resource, check_served};
 use crate::model::secret::Secret;
+use crate::request::context::RequestContext;
+use crate::response::respond::Rejection;
 use crate::store::Rotate;
 
 /// What is said of a refresh that came again in time.
@@ -21,7 +21,7 @@ const REPEATED: &str = "repeated: the same successor was sent again";
 
 pub(super) async fn rotate(
     app: &App,
-    visit: &mut Visit,
+    context: &mut RequestContext,
     client: &Client,
     request: &RefreshRequest,
     stored: Option<RefreshToken>,
@@ -48,7 +48,7 @@ pub(super) async fn rotate(
     let scope = narrow(request.scope.as_ref(), &granted, &app.rules.scope)?;
     let access = app.mint.issue(&stored.grant, &scope, lifetimes.access, now)?;
     let tokens = &app.config.tokens;
-    let used_from = app.visits.key.place(&visit.network_name());
+    let used_from = app.contexts.key.place(&context.network_name());
     let successor = app.master.refresh_successor(&presented);
     let after_successor = app.master.refresh_successor(&successor);
     let rotate = Rotate {
@@ -69,23 +69,23 @@ pub(super) async fn rotate(
     | Rotation::Replayed(FirstUse::Elsewhere) = rotation
     {
         // A theft, or one program behind two addresses: nobody can tell from here.
-        visit.note(FIRST_USE, ELSEWHERE);
-        tracing::warn!(client = %client.id, %grant, network = visit.network_name(), "a refresh token is used from two networks");
+        context.note(FIRST_USE, ELSEWHERE);
+        tracing::warn!(client = %client.id, %grant, network = context.network_name(), "a refresh token is used from two networks");
     }
     match rotation {
         Rotation::Rotated => {
             tracing::info!(client = %client.id, %grant, "token refreshed");
-            visit.done(Stage::Refresh);
+            context.done(Stage::Refresh);
             respond(&access, &scope, Some(&successor))
         }
         Rotation::Repeated(_) => {
             tracing::info!(client = %client.id, %grant, "refresh repeated inside the grace window: the same successor");
-            visit.done_with(Stage::Refresh, Cause::Repeated, REPEATED);
+            context.done_with(Stage::Refresh, Cause::Repeated, REPEATED);
             respond(&access, &scope, Some(&successor))
         }
         Rotation::CaughtUp => {
             tracing::info!(client = %client.id, %grant, "refresh overtaken: it gets what the quicker one got");
-            visit.done_with(Stage::Refresh, Cause::Repeated, REPEATED);
+            context.done_with(Stage::Refresh, Cause::Repeated, REPEATED);
             respond(&access, &scope, Some(&after_successor))
         }
         Rotation::Overtaken(_) => {

@@ -29,10 +29,10 @@ use crate::crypto::jwt::{self, AccessTokenClaims};
 use crate::crypto::keys::{KeyRing, generate};
 use crate::crypto::master::MasterKey;
 use crate::crypto::random::Random;
-use crate::http::visit::Visits;
 use crate::library::Library;
 use crate::model::clock::Clock;
 use crate::model::key::StoredKey;
+use crate::request::context::Contexts;
 use crate::revocations::Revocations;
 
 const NOW: i64 = 1_800_000_000;
@@ -97,7 +97,7 @@ impl Fixture {
             clock,
             library: Library::open(None, "https://mcp.example.com/docs".into()).unwrap(),
             directory: Arc::new(People),
-            visits: Visits::unrecorded(master.attempts(), visits_clock),
+            contexts: Contexts::unrecorded(master.attempts(), visits_clock),
         };
         change(&mut settings);
         Self { state: McpState::new(settings), keys, revocations, hand, master }

@@ -12,12 +12,12 @@ use oauth::error::{ErrorCode, Refusal};
 use serde::Serialize;
 
 use super::page::{Page, Problem};
-use super::visit::Visit;
 use crate::attempts::scrub;
 use crate::crypto::jwt::SigningFailed;
 use crate::crypto::password::HashingFailed;
 use crate::crypto::random::Random;
 use crate::model::attempt::Outcome;
+use crate::request::context::RequestContext;
 use crate::store::{AccountError, StoreError};
 
 /// Our fault. Never told apart to the outside, never blamed on the client.
@@ -110,9 +110,9 @@ impl Rejection {
             | Self::Refused(_)
             | Self::RefusedBasic(_)
             | Self::RefusedBearer(_)
-            | Self::Forbidden(_) => Trouble {
+            | Self::Forbidden(_) => ErrorPage {
                 to_do: vec!["Go back, reload the page and try again.".to_owned()],
-                ..Trouble::new(
+                ..ErrorPage::new(
                     Cause::Malformed,
                     StatusCode::BAD_REQUEST,
                     "The form can't be read",
@@ -128,7 +128,7 @@ impl Rejection {
 #[derive(Debug)]
 pub(crate) enum PageRejection {
     /// Something about the request or its time.
-    Problem(Box<Trouble>),
+    Problem(Box<ErrorPage>),
     /// Too many requests.
     TooMany {
         /// When to try again.
@@ -138,9 +138,9 @@ pub(crate) enum PageRejection {
     Failed(Failure),
 }
 
-/// A page of trouble: what happened, what came in, what was expected, what to do.
+/// What an error page says: what happened, what came in, what was expected, what to do.
 #[derive(Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct ErrorPage {
     pub(crate) cause: Cause,
     pub(crate) status: StatusCode,
     pub(crate) title: String,
@@ -152,7 +152,7 @@ pub(crate) struct Trouble {
     pub(crate) detail: String,
 }
 
-impl Trouble {
+impl ErrorPage {
     /// What happened, with nothing else to say of it.
     pub(crate) fn new(cause: Cause, status: StatusCode, title: &str, happened: impl Into<String>) -> Self {
         let (title, happened) = (title.to_owned(), happened.into());
@@ -161,9 +161,9 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for PageRejection {
-    fn from(trouble: Trouble) -> Self {
-        Self::Problem(Box::new(trouble))
+impl From<ErrorPage> for PageRejection {
+    fn from(error_page: ErrorPage) -> Self {
+        Self::Problem(Box::new(error_page))
     }
 }
 
@@ -196,19 +196,24 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 
 impl Edge {
     /// Gives a JSON endpoint's outcome its form, and records a refusal.
-    pub(crate) fn json(&self, endpoint: &'static str, visit: &Visit, outcome: Result<Response, Rejection>) -> Response {
+    pub(crate) fn json(
+        &self,
+        endpoint: &'static str,
+        context: &RequestContext,
+        outcome: Result<Response, Rejection>,
+    ) -> Response {
         let rejection = match outcome {
             Ok(response) => return response,
             Err(rejection) => rejection,
         };
         let (status, refusal, challenge) = match rejection {
-            Rejection::Failed(failure) => return self.failed_json(endpoint, visit, &failure),
+            Rejection::Failed(failure) => return self.failed_json(endpoint, context, &failure),
             Rejection::TooMany { wait } => {
                 let text = format!("too many requests; try again in {} seconds", seconds(wait));
-                tracing::warn!(endpoint, attempt = %visit.attempt(), "refused: rate limit");
-                visit.ends(Outcome::Refused, Cause::RateLimited, "too many requests", None);
+                tracing::warn!(endpoint, attempt = %context.attempt(), "refused: rate limit");
+                context.ends(Outcome::Refused, Cause::RateLimited, "too many requests", None);
                 let status = StatusCode::TOO_MANY_REQUESTS;
-                let mut response = error_json(status, "temporarily_unavailable", &text, visit, None);
+                let mut response = error_json(status, "temporarily_unavailable", &text, context, None);
                 retry_after(&mut response, seconds(wait));
                 return response;
             }
@@ -219,12 +224,12 @@ impl Edge {
                 (StatusCode::PAYLOAD_TOO_LARGE, refusal, None)
             }
             Rejection::NotFound(text) => {
-                visit.ends(Outcome::Refused, Cause::NotFound, text, None);
-                return error_json(StatusCode::NOT_FOUND, "not_found", text, visit, None);
+                context.ends(Outcome::Refused, Cause::NotFound, text, None);
+                return error_json(StatusCode::NOT_FOUND, "not_found", text, context, None);
             }
             Rejection::WrongMethod(text) => {
-                visit.ends(Outcome::Refused, Cause::WrongMethod, text, None);
-                return error_json(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", text, visit, None);
+                context.ends(Outcome::Refused, Cause::WrongMethod, text, None);
+                return error_json(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", text, context, None);
             }
             Rejection::RefusedBasic(refusal) => {
                 let challenge = HeaderValue::from_static("Basic realm=\"token endpoint\", charset=\"UTF-8\"");
@@ -244,27 +249,27 @@ impl Edge {
         tracing::info!(
             endpoint,
             reference,
-            attempt = %visit.attempt(),
+            attempt = %context.attempt(),
             error = refusal.code.as_str(),
             description = scrub::reason(&refusal.description),
             detail = refusal.detail.as_deref().map(scrub::value),
             "refused"
         );
-        visit.ends(Outcome::Refused, refusal.cause, &refusal.to_string(), refusal.detail.as_deref());
-        let mut response = error_json(status, refusal.code.as_str(), &refusal.description, visit, Some(&reference));
+        context.ends(Outcome::Refused, refusal.cause, &refusal.to_string(), refusal.detail.as_deref());
+        let mut response = error_json(status, refusal.code.as_str(), &refusal.description, context, Some(&reference));
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
 
-    fn failed_json(&self, endpoint: &'static str, visit: &Visit, failure: &Failure) -> Response {
+    fn failed_json(&self, endpoint: &'static str, context: &RequestContext, failure: &Failure) -> Response {
         let reference = self.random.reference();
-        tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
-        visit.ends(Outcome::Failed, Cause::ServerFault, "this server had a problem", Some(&reference));
+        tracing::error!(endpoint, reference, attempt = %context.attempt(), error = %failure, "failed");
+        context.ends(Outcome::Failed, Cause::ServerFault, "this server had a problem", Some(&reference));
         let (status, code) = status_of(failure);
         let text = format!("this server has a problem; nothing was changed, try again; reference {reference}");
-        let mut response = error_json(status, code, &text, visit, Some(&reference));
+        let mut response = error_json(status, code, &text, context, Some(&reference));
         retry_after(&mut response, RETRY_AFTER_SECONDS);
         response
     }
@@ -273,7 +278,7 @@ impl Edge {
     pub(crate) fn page(
         &self,
         endpoint: &'static str,
-        visit: &Visit,
+        context: &RequestContext,
         outcome: Result<Response, PageRejection>,
     ) -> Response {
         let rejection = match outcome {
@@ -281,68 +286,68 @@ impl Edge {
             Err(rejection) => rejection,
         };
         let reference = self.random.reference();
-        let (trouble, wait) = match rejection {
-            PageRejection::Problem(trouble) => {
+        let (error_page, wait) = match rejection {
+            PageRejection::Problem(error_page) => {
                 tracing::info!(
                     endpoint,
                     reference,
-                    attempt = %visit.attempt(),
-                    title = trouble.title,
-                    detail = scrub::value(&trouble.detail),
+                    attempt = %context.attempt(),
+                    title = error_page.title,
+                    detail = scrub::value(&error_page.detail),
                     "showed a problem page"
                 );
-                visit.ends(
+                context.ends(
                     Outcome::Refused,
-                    trouble.cause,
-                    &format!("{}: {}", trouble.title, trouble.happened),
-                    Some(&trouble.detail),
+                    error_page.cause,
+                    &format!("{}: {}", error_page.title, error_page.happened),
+                    Some(&error_page.detail),
                 );
-                (*trouble, None)
+                (*error_page, None)
             }
             PageRejection::TooMany { wait } => {
-                tracing::warn!(endpoint, reference, attempt = %visit.attempt(), "refused: rate limit");
-                visit.ends(Outcome::Refused, Cause::RateLimited, "too many requests", None);
-                let trouble = Trouble {
+                tracing::warn!(endpoint, reference, attempt = %context.attempt(), "refused: rate limit");
+                context.ends(Outcome::Refused, Cause::RateLimited, "too many requests", None);
+                let error_page = ErrorPage {
                     to_do: vec![format!("Wait {} seconds, then reload this page.", seconds(wait))],
-                    ..Trouble::new(
+                    ..ErrorPage::new(
                         Cause::RateLimited,
                         StatusCode::TOO_MANY_REQUESTS,
                         "Too many requests",
                         "More requests came from your network than this server takes in a minute.",
                     )
                 };
-                (trouble, Some(seconds(wait)))
+                (error_page, Some(seconds(wait)))
             }
             PageRejection::Failed(failure) => {
-                tracing::error!(endpoint, reference, attempt = %visit.attempt(), error = %failure, "failed");
-                visit.ends(Outcome::Failed, Cause::ServerFault, "this server had a problem", Some(&reference));
-                let trouble = Trouble {
+                tracing::error!(endpoint, reference, attempt = %context.attempt(), error = %failure, "failed");
+                context.ends(Outcome::Failed, Cause::ServerFault, "this server had a problem", Some(&reference));
+                let error_page = ErrorPage {
                     to_do: vec![
                         "Wait a moment, then reload this page.".to_owned(),
                         "If it stays, tell the administrator the reference below.".to_owned(),
                     ],
-                    ..Trouble::new(
+                    ..ErrorPage::new(
                         Cause::ServerFault,
                         status_of(&failure).0,
                         "This server has a problem",
                         "It is not your fault, and nothing was changed.",
                     )
                 };
-                (trouble, Some(RETRY_AFTER_SECONDS))
+                (error_page, Some(RETRY_AFTER_SECONDS))
             }
         };
         let page = Problem {
             service: self.service.clone(),
-            status: trouble.status.as_u16(),
-            title: trouble.title,
-            happened: trouble.happened,
-            received: trouble.received,
-            expected: trouble.expected,
-            to_do: trouble.to_do,
+            status: error_page.status.as_u16(),
+            title: error_page.title,
+            happened: error_page.happened,
+            received: error_page.received,
+            expected: error_page.expected,
+            to_do: error_page.to_do,
             reference,
-            attempt: visit.attempt().to_string(),
+            attempt: context.attempt().to_string(),
         };
-        let mut response = Page(trouble.status, page).into_response();
+        let mut response = Page(error_page.status, page).into_response();
         if let Some(wait) = wait {
             retry_after(&mut response, wait);
         }
@@ -397,10 +402,10 @@ fn error_json(
     status: StatusCode,
     error: &str,
     error_description: &str,
-    visit: &Visit,
+    context: &RequestContext,
     reference: Option<&str>,
 ) -> Response {
-    let body = ErrorBody { error, error_description, attempt: visit.attempt(), reference };
+    let body = ErrorBody { error, error_description, attempt: context.attempt(), reference };
     no_store(status, serde_json::to_vec(&body).unwrap_or_default())
 }
 

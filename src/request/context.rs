@@ -20,9 +20,9 @@ use crate::crypto::master::AttemptKey;
 use crate::model::attempt::{Event, Outcome, Stage};
 use crate::model::clock::Clock;
 
-/// What visits are made with. Cheap to clone.
+/// What contexts are made with. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Visits {
+pub(crate) struct Contexts {
     pub(crate) key: AttemptKey,
     pub(crate) clock: Clock,
     pub(crate) recorder: Recorder,
@@ -31,7 +31,7 @@ pub(crate) struct Visits {
 
 /// One request, as the record sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct Visit {
+pub(crate) struct RequestContext {
     /// The step that it is about; what the edge refuses is recorded under it.
     pub(crate) stage: Stage,
     attempt: AttemptId,
@@ -46,36 +46,36 @@ pub(crate) struct Visit {
     recorder: Recorder,
 }
 
-impl Visits {
-    /// Visits that leave no record.
+impl Contexts {
+    /// Contexts that leave no record.
     #[cfg(test)]
     pub(crate) fn unrecorded(key: AttemptKey, clock: Clock) -> Self {
         Self { key, clock, recorder: Recorder::off(), proxies: Proxies::none() }
     }
 
-    /// The visit of a request.
-    pub(crate) fn of(&self, parts: &Parts) -> Visit {
+    /// The context of a request.
+    pub(crate) fn of(&self, parts: &Parts) -> RequestContext {
         let agent = parts.headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let agent = agent.map(|agent| scrub::agent(&agent)).unwrap_or_default();
         self.from(&agent, Some(self.proxies.network_of(parts)))
     }
 
-    /// The visit of a request of which only the grant is known any more.
-    pub(crate) fn about(&self, (client, grant): &(ClientId, GrantId)) -> Visit {
-        let mut visit = self.nobody();
-        visit.is_of(client);
-        visit.is_about(grant);
-        visit
+    /// The context of a request of which only the grant is known any more.
+    pub(crate) fn about(&self, (client, grant): &(ClientId, GrantId)) -> RequestContext {
+        let mut context = self.nobody();
+        context.is_of(client);
+        context.is_about(grant);
+        context
     }
 
-    /// The visit of a request that nothing is known of any more.
-    pub(crate) fn nobody(&self) -> Visit {
+    /// The context of a request that nothing is known of any more.
+    pub(crate) fn nobody(&self) -> RequestContext {
         self.from("", None)
     }
 
-    fn from(&self, agent: &str, network: Option<Network>) -> Visit {
+    fn from(&self, agent: &str, network: Option<Network>) -> RequestContext {
         let at = self.clock.now();
-        Visit {
+        RequestContext {
             stage: Stage::Other,
             attempt: self.key.early(&name_of(network), at),
             early: true,
@@ -96,7 +96,7 @@ fn name_of(network: Option<Network>) -> String {
 }
 
 /// Records that a web page asked whether it may call (CORS). Asks any other request for its method only.
-pub(crate) fn note_preflight(visits: &Visits, request: Request) -> Request {
+pub(crate) fn note_preflight(contexts: &Contexts, request: Request) -> Request {
     let asked = request.method() == Method::OPTIONS
         && request.headers().contains_key(ORIGIN)
         && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -105,15 +105,15 @@ pub(crate) fn note_preflight(visits: &Visits, request: Request) -> Request {
     }
     let (parts, body) = request.into_parts();
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut visit = visits.of(&parts);
-    visit.note_address("path", parts.uri.path());
-    visit.note_address("origin", text(ORIGIN));
-    visit.note("wants", &format!("{} {}", text(ACCESS_CONTROL_REQUEST_METHOD), text(ACCESS_CONTROL_REQUEST_HEADERS)));
-    visit.done(Stage::Preflight);
+    let mut context = contexts.of(&parts);
+    context.note_address("path", parts.uri.path());
+    context.note_address("origin", text(ORIGIN));
+    context.note("wants", &format!("{} {}", text(ACCESS_CONTROL_REQUEST_METHOD), text(ACCESS_CONTROL_REQUEST_HEADERS)));
+    context.done(Stage::Preflight);
     Request::from_parts(parts, body)
 }
 
-impl Visit {
+impl RequestContext {
     /// The attempt, as answers name it.
     pub(crate) fn attempt(&self) -> &AttemptId {
         &self.attempt

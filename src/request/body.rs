@@ -12,7 +12,7 @@ use oauth::error::{ErrorCode, Refusal};
 use oauth::json::Bounds;
 use oauth::params::Params;
 
-use super::respond::Rejection;
+use crate::response::respond::Rejection;
 
 /// Who needs longer for the few bytes that are read here holds the connection on purpose.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Handlers take a [`Visit`] as an argument: one for each request.
+//! Handlers take a [`RequestContext`] as an argument: one for each request.
 
 use std::convert::Infallible;
 
@@ -6,13 +6,13 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::App;
-use crate::http::visit::Visit;
+use crate::request::context::RequestContext;
 
-impl FromRequestParts<App> for Visit {
+impl FromRequestParts<App> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         // One that a layer has made already goes on.
-        Ok(parts.extensions.remove::<Self>().unwrap_or_else(|| app.visits.of(parts)))
+        Ok(parts.extensions.remove::<Self>().unwrap_or_else(|| app.contexts.of(parts)))
     }
 }
