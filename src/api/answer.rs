@@ -37,7 +37,7 @@ pub(super) struct Error {
     pub(super) reference: Option<String>,
 }
 
-/// An answer that is none. It gets its form, its log line and its reference at the guard, which all of them pass.
+/// Why an operation was not carried out. It gets its form, its log line and its reference at the guard, which all of them pass.
 #[derive(Clone, Debug)]
 pub(super) enum Denied {
     /// The request's fault.

@@ -110,7 +110,7 @@ pub(super) struct Edit {
     /// Another callback beside those that it has; may be given several times
     #[arg(long, value_name = "URI", conflicts_with = "redirect_uri")]
     add_redirect_uri: Vec<String>,
-    /// A callback less; may be given several times
+    /// Remove a redirect URI; may be given several times
     #[arg(long, value_name = "URI", conflicts_with = "redirect_uri")]
     remove_redirect_uri: Vec<String>,
     /// Give it refresh tokens again

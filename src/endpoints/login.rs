@@ -260,7 +260,7 @@ async fn count_try(app: &App, subjects: &[(String, i64)], now: Timestamp) -> Res
     for (index, (subject, most)) in subjects.iter().enumerate() {
         let failures = app.store.count_sign_in_failure(subject, now, ends).await?;
         if failures > *most {
-            // Who waits for one reason doesn't fail for the others.
+            // A try that one limit refuses is not counted as a failure by the others.
             for (counted, _) in subjects.iter().take(index) {
                 app.store.take_back_sign_in_failure(counted).await?;
             }

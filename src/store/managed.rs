@@ -342,7 +342,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Lets a stopped client work again; tells whether it was stopped. Its old connections stay ended.
+    /// Enables a disabled client; tells whether it was disabled. Its old connections stay ended.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,6 +1,6 @@
 //! What stands in front of the server, and how to set it right in its own words.
 
-use super::sight::Answer;
+use super::reply::Answer;
 
 /// A reverse proxy or a network that operators know how to set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +228,7 @@ pub(super) const TLS: Ways = &[
 #[cfg(test)]
 mod tests {
     use super::Front;
-    use crate::doctor::sight::Answer;
+    use crate::doctor::reply::Answer;
 
     #[test]
     fn what_stands_in_front_is_known_by_its_headers() {

@@ -13,9 +13,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::agents::agents;
-use super::look::{Ask, Looker};
-use super::observations::{Kind, Knock, Observations, Posted, Preflight, Spelling, WellKnown};
-use super::sight::{Missed, Sight};
+use super::observations::{ChallengeProbe, Kind, Observations, Posted, Preflight, Spelling, WellKnown};
+use super::prober::{Ask, Prober};
+use super::reply::{NoReply, Reply};
 use super::target::Target;
 
 /// How long the whole examination may take.
@@ -53,31 +53,31 @@ pub(super) struct Plan {
 
 /// Sends requests, a few at a time.
 #[derive(Clone)]
-struct Crew {
-    looker: Looker,
+struct Probes {
+    prober: Prober,
     turns: Arc<Semaphore>,
 }
 
-impl Crew {
-    fn ask(&self, ask: Ask) -> JoinHandle<Sight> {
-        let crew = self.clone();
+impl Probes {
+    fn ask(&self, ask: Ask) -> JoinHandle<Reply> {
+        let probes = self.clone();
         tokio::spawn(async move {
-            let _turn = crew.turns.acquire().await;
-            crew.looker.ask(ask).await
+            let _turn = probes.turns.acquire().await;
+            probes.prober.ask(ask).await
         })
     }
 }
 
-async fn done(task: JoinHandle<Sight>) -> Sight {
-    task.await.unwrap_or_else(|error| Err(Missed::Closed(error.to_string())))
+async fn done(task: JoinHandle<Reply>) -> Reply {
+    task.await.unwrap_or_else(|error| Err(NoReply::Closed(error.to_string())))
 }
 
 /// Looks at a deployment.
 pub(super) async fn gather(client: Client, target: Target, profiles: &Profiles, plan: &Plan) -> Observations {
-    let crew = Crew { looker: Looker::new(client, PATIENCE), turns: Arc::new(Semaphore::new(AT_ONCE)) };
+    let probes = Probes { prober: Prober::new(client, PATIENCE), turns: Arc::new(Semaphore::new(AT_ONCE)) };
     let addresses = if plan.via_proxy { None } else { Some(resolve(&target).await) };
     let begin = format!("/.well-known/{PROTECTED_RESOURCE}{}", target.path().unwrap_or_default());
-    let first = done(crew.ask(Ask::get(target.url(&begin)))).await;
+    let first = done(probes.ask(Ask::get(target.url(&begin)))).await;
     let mut seen = Observations {
         target: with_path(target, &first),
         now: plan.now,
@@ -101,15 +101,15 @@ pub(super) async fn gather(client: Client, target: Target, profiles: &Profiles, 
         return seen;
     }
     let port_80 = (seen.target.is_https() && seen.target.has_default_port())
-        .then(|| crew.ask(Ask::get(format!("http://{}{begin}", seen.target.authority()))));
-    seen.documents = documents(&crew, &seen.target).await;
-    seen.challenges = challenges(&crew, &seen.target).await;
+        .then(|| probes.ask(Ask::get(format!("http://{}{begin}", seen.target.authority()))));
+    seen.documents = documents(&probes, &seen.target).await;
+    seen.challenges = challenges(&probes, &seen.target).await;
     let places = Places::of(&seen);
-    endpoints(&crew, &places, &mut seen).await;
-    preflights(&crew, &places, &mut seen).await;
-    passage(&crew, profiles, &mut seen).await;
+    endpoints(&probes, &places, &mut seen).await;
+    preflights(&probes, &places, &mut seen).await;
+    passage(&probes, profiles, &mut seen).await;
     if let Some(path) = places.register.as_ref().filter(|_| plan.register) {
-        seen.registrations = registrations(&crew, &seen.target, path, profiles).await;
+        seen.registrations = registrations(&probes, &seen.target, path, profiles).await;
     }
     if let Some(port_80) = port_80 {
         seen.plain = Some(done(port_80).await);
@@ -130,7 +130,7 @@ async fn resolve(target: &Target) -> Vec<IpAddr> {
 }
 
 /// Who gave an origin means the resource that its metadata names.
-fn with_path(target: Target, first: &Sight) -> Target {
+fn with_path(target: Target, first: &Reply) -> Target {
     let named = || {
         let document = first.as_ref().ok()?.json()?;
         let resource = url::Url::parse(document.get("resource")?.as_str()?).ok()?;
@@ -142,7 +142,7 @@ fn with_path(target: Target, first: &Sight) -> Target {
     }
 }
 
-async fn documents(crew: &Crew, target: &Target) -> Vec<WellKnown> {
+async fn documents(probes: &Probes, target: &Target) -> Vec<WellKnown> {
     let mut asked = Vec::new();
     for (kind, name) in [
         (Kind::Resource, PROTECTED_RESOURCE),
@@ -164,12 +164,12 @@ async fn documents(crew: &Crew, target: &Target) -> Vec<WellKnown> {
         .into_iter()
         .map(|(kind, spelling, path)| {
             let ask = Ask::get(target.url(&path)).header("accept", "application/json");
-            (kind, spelling, crew.ask(ask.header("mcp-protocol-version", "2025-11-25")), path)
+            (kind, spelling, probes.ask(ask.header("mcp-protocol-version", "2025-11-25")), path)
         })
         .collect();
     let mut seen = Vec::new();
     for (kind, spelling, task, path) in under_way {
-        seen.push(WellKnown { kind, spelling, path, sight: done(task).await });
+        seen.push(WellKnown { kind, spelling, path, reply: done(task).await });
     }
     seen
 }
@@ -179,7 +179,7 @@ fn initialize(url: String) -> Ask {
     Ask::post(url).header("accept", "application/json, text/event-stream").json(INITIALIZE)
 }
 
-async fn challenges(crew: &Crew, target: &Target) -> Vec<Knock> {
+async fn challenges(probes: &Probes, target: &Target) -> Vec<ChallengeProbe> {
     let exact = target.mcp_path().to_owned();
     let mut under_way = Vec::new();
     for (path, is_exact) in [(format!("{exact}/"), false), (exact, true)] {
@@ -190,12 +190,12 @@ async fn challenges(crew: &Crew, target: &Target) -> Vec<Knock> {
             // From a page, so that the answer also shows what pages get to read.
             ("POST", initialize(url.clone()).header("origin", PAGE)),
         ] {
-            under_way.push((what, path.clone(), is_exact, crew.ask(ask)));
+            under_way.push((what, path.clone(), is_exact, probes.ask(ask)));
         }
     }
     let mut seen = Vec::new();
     for (what, path, exact, task) in under_way {
-        seen.push(Knock { what, path, exact, sight: done(task).await });
+        seen.push(ChallengeProbe { what, path, exact, reply: done(task).await });
     }
     seen
 }
@@ -229,7 +229,7 @@ impl Places {
     }
 }
 
-async fn endpoints(crew: &Crew, places: &Places, seen: &mut Observations) {
+async fn endpoints(probes: &Probes, places: &Places, seen: &mut Observations) {
     let target = &seen.target;
     let mut under_way =
         vec![("token", places.token.clone(), Ask::post(target.url(&places.token)).form("grant_type=none"))];
@@ -240,13 +240,13 @@ async fn endpoints(crew: &Crew, places: &Places, seen: &mut Observations) {
     if let Some(path) = &places.revoke {
         under_way.push(("revoke", path.clone(), Ask::post(target.url(path)).form("nothing=none")));
     }
-    let under_way: Vec<_> = under_way.into_iter().map(|(name, path, ask)| (name, path, crew.ask(ask))).collect();
-    let keys = places.keys.as_ref().map(|path| crew.ask(Ask::get(target.url(path))));
+    let under_way: Vec<_> = under_way.into_iter().map(|(name, path, ask)| (name, path, probes.ask(ask))).collect();
+    let keys = places.keys.as_ref().map(|path| probes.ask(Ask::get(target.url(path))));
     let authorize = Ask::get(target.url(&places.authorize)).header("accept", "text/html").header("origin", PAGE);
-    let authorize = crew.ask(authorize);
+    let authorize = probes.ask(authorize);
     let mut posted = Vec::new();
     for (name, path, task) in under_way {
-        posted.push(Posted { name, path, sight: done(task).await });
+        posted.push(Posted { name, path, reply: done(task).await });
     }
     seen.endpoints = posted;
     seen.authorize = Some(done(authorize).await);
@@ -255,7 +255,7 @@ async fn endpoints(crew: &Crew, places: &Places, seen: &mut Observations) {
     }
 }
 
-async fn preflights(crew: &Crew, places: &Places, seen: &mut Observations) {
+async fn preflights(probes: &Probes, places: &Places, seen: &mut Observations) {
     let mcp = seen.target.mcp_path().to_owned();
     let [_, resource, _] = well_known_paths(PROTECTED_RESOURCE, &mcp);
     let [server, _, _] = well_known_paths(AUTHORIZATION_SERVER, &mcp);
@@ -275,24 +275,24 @@ async fn preflights(crew: &Crew, places: &Places, seen: &mut Observations) {
                 .header("origin", PAGE)
                 .header("access-control-request-method", method)
                 .header("access-control-request-headers", wants.join(","));
-            (path, wants, crew.ask(ask))
+            (path, wants, probes.ask(ask))
         })
         .collect();
     for (path, wants, task) in under_way {
-        seen.preflights.push(Preflight { path, wants, sight: done(task).await });
+        seen.preflights.push(Preflight { path, wants, reply: done(task).await });
     }
 }
 
 /// What happens to a request on its way in, and to an answer on its way out.
-async fn passage(crew: &Crew, profiles: &Profiles, seen: &mut Observations) {
+async fn passage(probes: &Probes, profiles: &Profiles, seen: &mut Observations) {
     let mcp = seen.target.mcp_url();
-    let bearer = crew.ask(initialize(mcp.clone()).header("authorization", "Bearer doctor"));
-    let probe = crew.ask(Ask::get(seen.target.url("/probe")).header("authorization", "Bearer doctor"));
+    let bearer = probes.ask(initialize(mcp.clone()).header("authorization", "Bearer doctor"));
+    let probe = probes.ask(Ask::get(seen.target.url("/probe")).header("authorization", "Bearer doctor"));
     let under_way: Vec<_> = agents(profiles)
         .into_iter()
         .map(|agent| {
             let ask = initialize(mcp.clone()).header("user-agent", agent.header.clone());
-            (agent, crew.ask(ask))
+            (agent, probes.ask(ask))
         })
         .collect();
     seen.bearer = Some(done(bearer).await);
@@ -306,9 +306,9 @@ async fn passage(crew: &Crew, profiles: &Profiles, seen: &mut Observations) {
         let ask = Ask::get(seen.target.url("/probe/stream"))
             .header("accept", "text/event-stream")
             .header("accept-encoding", "gzip, br");
-        let (sight, apart) = crew.looker.listen(ask).await;
-        let whole = sight.is_err() || apart >= EVENTS_APART;
-        seen.stream = Some((sight, apart));
+        let (reply, apart) = probes.prober.listen(ask).await;
+        let whole = reply.is_err() || apart >= EVENTS_APART;
+        seen.stream = Some((reply, apart));
         if whole {
             break;
         }
@@ -316,14 +316,14 @@ async fn passage(crew: &Crew, profiles: &Profiles, seen: &mut Observations) {
 }
 
 /// Registers as each client does, and takes it back (RFC 7592).
-async fn registrations(crew: &Crew, target: &Target, path: &str, profiles: &Profiles) -> Vec<(String, Sight)> {
+async fn registrations(probes: &Probes, target: &Target, path: &str, profiles: &Profiles) -> Vec<(String, Reply)> {
     let mut seen = Vec::new();
     for profile in profiles.iter().filter(|profile| profile.asks_by.contains(&AsksBy::Registration)) {
-        let sight = done(crew.ask(Ask::post(target.url(path)).json(registration(profile).to_string()))).await;
-        if let Some((url, token)) = sight.as_ref().ok().and_then(|answer| way_back(target, &answer.json()?)) {
-            done(crew.ask(Ask::delete(url).header("authorization", format!("Bearer {token}")))).await.ok();
+        let reply = done(probes.ask(Ask::post(target.url(path)).json(registration(profile).to_string()))).await;
+        if let Some((url, token)) = reply.as_ref().ok().and_then(|answer| way_back(target, &answer.json()?)) {
+            done(probes.ask(Ask::delete(url).header("authorization", format!("Bearer {token}")))).await.ok();
         }
-        seen.push((profile.id.clone(), sight));
+        seen.push((profile.id.clone(), reply));
     }
     seen
 }

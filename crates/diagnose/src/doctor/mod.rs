@@ -10,11 +10,11 @@ mod certificate;
 mod finding;
 mod front;
 mod gather;
-mod look;
 mod observations;
+mod prober;
+mod reply;
 mod report;
 mod rules;
-mod sight;
 mod target;
 mod verdict;
 

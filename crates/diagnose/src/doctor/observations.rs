@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth::time::Timestamp;
 
 use super::agents::Agent;
-use super::sight::{Answer, Sight};
+use super::reply::{Answer, Reply};
 use super::target::Target;
 
 /// What the rules look at.
@@ -21,31 +21,31 @@ pub(crate) struct Observations {
     /// The addresses of the host; `None` where a proxy resolves them.
     pub(crate) addresses: Option<Vec<IpAddr>>,
     /// The very first request: without an answer to it there is nothing else.
-    pub(crate) first: Sight,
+    pub(crate) first: Reply,
     /// The same over plain http on port 80, for an https target on the usual port.
-    pub(crate) plain: Option<Sight>,
+    pub(crate) plain: Option<Reply>,
     /// Well-known addresses.
     pub(crate) documents: Vec<WellKnown>,
     /// Requests at the MCP endpoint without a token.
-    pub(crate) challenges: Vec<Knock>,
+    pub(crate) challenges: Vec<ChallengeProbe>,
     /// Preflight requests.
     pub(crate) preflights: Vec<Preflight>,
     /// Harmless wrong requests at the endpoints that programs call.
     pub(crate) endpoints: Vec<Posted>,
     /// The authorization endpoint, opened without parameters.
-    pub(crate) authorize: Option<Sight>,
+    pub(crate) authorize: Option<Reply>,
     /// The key set, at the address that the metadata names.
-    pub(crate) keys: Option<Sight>,
+    pub(crate) keys: Option<Reply>,
     /// A request at the MCP endpoint with a token that is none.
-    pub(crate) bearer: Option<Sight>,
+    pub(crate) bearer: Option<Reply>,
     /// `/probe`.
-    pub(crate) probe: Option<Sight>,
+    pub(crate) probe: Option<Reply>,
     /// `/probe/stream`, and how far apart its first and last event arrived.
-    pub(crate) stream: Option<(Sight, Duration)>,
+    pub(crate) stream: Option<(Reply, Duration)>,
     /// The same request at the MCP endpoint under other names.
-    pub(crate) agents: Vec<(Agent, Sight)>,
+    pub(crate) agents: Vec<(Agent, Reply)>,
     /// Registrations as clients make them, by client id of the profile: only when asked for.
-    pub(crate) registrations: Vec<(String, Sight)>,
+    pub(crate) registrations: Vec<(String, Reply)>,
 }
 
 /// Which document.
@@ -84,12 +84,12 @@ pub(crate) struct WellKnown {
     /// The path.
     pub(crate) path: String,
     /// What came.
-    pub(crate) sight: Sight,
+    pub(crate) reply: Reply,
 }
 
 /// A request at the MCP endpoint.
 #[derive(Clone, Debug)]
-pub(crate) struct Knock {
+pub(crate) struct ChallengeProbe {
     /// `GET`, `POST` or `POST (empty)`.
     pub(crate) what: &'static str,
     /// The path, with or without a slash at its end.
@@ -97,7 +97,7 @@ pub(crate) struct Knock {
     /// Whether the path is the one that people type.
     pub(crate) exact: bool,
     /// What came.
-    pub(crate) sight: Sight,
+    pub(crate) reply: Reply,
 }
 
 /// A preflight request.
@@ -108,7 +108,7 @@ pub(crate) struct Preflight {
     /// The headers that the page wants to send.
     pub(crate) wants: &'static [&'static str],
     /// What came.
-    pub(crate) sight: Sight,
+    pub(crate) reply: Reply,
 }
 
 /// A request at an endpoint for programs.
@@ -119,7 +119,7 @@ pub(crate) struct Posted {
     /// The path.
     pub(crate) path: String,
     /// What came.
-    pub(crate) sight: Sight,
+    pub(crate) reply: Reply,
 }
 
 impl Observations {
@@ -137,7 +137,7 @@ impl Observations {
     #[must_use]
     pub(crate) fn good(&self, kind: Kind, spelling: Spelling) -> Option<&Answer> {
         let found = self.documents.iter().find(|document| document.kind == kind && document.spelling == spelling)?;
-        found.sight.as_ref().ok().filter(|answer| answer.status == 200 && answer.json().is_some())
+        found.reply.as_ref().ok().filter(|answer| answer.status == 200 && answer.json().is_some())
     }
 
     /// What the authorization server says of itself, under either name.
@@ -148,16 +148,16 @@ impl Observations {
 
     /// The plain request at the MCP endpoint, as every client begins.
     #[must_use]
-    pub(crate) fn knock(&self) -> Option<&Answer> {
-        self.challenges.iter().find(|knock| knock.exact && knock.what == "POST")?.sight.as_ref().ok()
+    pub(crate) fn probe(&self) -> Option<&Answer> {
+        self.challenges.iter().find(|probe| probe.exact && probe.what == "POST")?.reply.as_ref().ok()
     }
 
     /// What an ordinary request to a path met.
     #[must_use]
-    pub(crate) fn ordinary(&self, path: &str) -> Option<&Sight> {
-        let document = self.documents.iter().find(|document| document.path == path).map(|document| &document.sight);
-        let knock = || self.challenges.iter().rev().find(|knock| knock.path == path).map(|knock| &knock.sight);
-        let posted = || self.endpoints.iter().find(|posted| posted.path == path).map(|posted| &posted.sight);
-        document.or_else(knock).or_else(posted)
+    pub(crate) fn ordinary(&self, path: &str) -> Option<&Reply> {
+        let document = self.documents.iter().find(|document| document.path == path).map(|document| &document.reply);
+        let probe = || self.challenges.iter().rev().find(|probe| probe.path == path).map(|probe| &probe.reply);
+        let posted = || self.endpoints.iter().find(|posted| posted.path == path).map(|posted| &posted.reply);
+        document.or_else(probe).or_else(posted)
     }
 }

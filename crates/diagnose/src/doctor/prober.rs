@@ -7,7 +7,7 @@ use reqwest::tls::TlsInfo;
 use reqwest::{Client, Method, Response};
 use tokio::time::Instant;
 
-use super::sight::{Answer, Missed, Sight};
+use super::reply::{Answer, NoReply, Reply};
 
 /// What the doctor calls itself where it does not play a client.
 pub(super) const OWN_AGENT: &str = concat!("portcullis-doctor/", env!("CARGO_PKG_VERSION"));
@@ -62,21 +62,21 @@ impl Ask {
 
 /// Sends requests until the time is up.
 #[derive(Clone, Debug)]
-pub(super) struct Looker {
+pub(super) struct Prober {
     client: Client,
     until: Instant,
 }
 
-impl Looker {
+impl Prober {
     pub(super) fn new(client: Client, patience: Duration) -> Self {
         Self { client, until: Instant::now() + patience }
     }
 
-    pub(super) async fn ask(&self, ask: Ask) -> Sight {
-        tokio::time::timeout_at(self.until, self.exchange(ask)).await.unwrap_or(Err(Missed::Time))
+    pub(super) async fn ask(&self, ask: Ask) -> Reply {
+        tokio::time::timeout_at(self.until, self.exchange(ask)).await.unwrap_or(Err(NoReply::Time))
     }
 
-    async fn exchange(&self, ask: Ask) -> Sight {
+    async fn exchange(&self, ask: Ask) -> Reply {
         let mut response = self.send(ask).await?;
         let mut answer = head(&response);
         let mut body = Vec::new();
@@ -91,12 +91,12 @@ impl Looker {
     }
 
     /// Asks for an event stream, and tells how far apart its first and its last event arrived.
-    pub(super) async fn listen(&self, ask: Ask) -> (Sight, Duration) {
+    pub(super) async fn listen(&self, ask: Ask) -> (Reply, Duration) {
         let until = self.until.min(Instant::now() + STREAM);
-        tokio::time::timeout_at(until, self.arrivals(ask)).await.unwrap_or((Err(Missed::Time), Duration::ZERO))
+        tokio::time::timeout_at(until, self.arrivals(ask)).await.unwrap_or((Err(NoReply::Time), Duration::ZERO))
     }
 
-    async fn arrivals(&self, ask: Ask) -> (Sight, Duration) {
+    async fn arrivals(&self, ask: Ask) -> (Reply, Duration) {
         let mut response = match self.send(ask).await {
             Ok(response) => response,
             Err(missed) => return (Err(missed), Duration::ZERO),
@@ -119,7 +119,7 @@ impl Looker {
         }
     }
 
-    async fn send(&self, ask: Ask) -> Result<Response, Missed> {
+    async fn send(&self, ask: Ask) -> Result<Response, NoReply> {
         let posts = ask.method == Method::POST;
         let mut request = self.client.request(ask.method, ask.url);
         if !ask.headers.iter().any(|(name, _)| *name == "user-agent") {
@@ -148,7 +148,7 @@ fn head(response: &Response) -> Answer {
 }
 
 /// The library keeps the cause at the end of a chain, and as text only.
-fn missed(error: &reqwest::Error) -> Missed {
+fn missed(error: &reqwest::Error) -> NoReply {
     let mut chain = Vec::new();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -159,14 +159,14 @@ fn missed(error: &reqwest::Error) -> Missed {
     let last = chain.pop().unwrap_or_else(|| error.to_string());
     let lower = whole.to_ascii_lowercase();
     if lower.contains("dns error") {
-        Missed::Name(last)
+        NoReply::Name(last)
     } else if ["certificate", "handshake", "alert", "tls", "corrupt message"].iter().any(|word| lower.contains(word)) {
-        Missed::Tls(last)
+        NoReply::Tls(last)
     } else if error.is_timeout() {
-        Missed::Time
+        NoReply::Time
     } else if error.is_connect() {
-        Missed::Connection(last)
+        NoReply::Connection(last)
     } else {
-        Missed::Closed(last)
+        NoReply::Closed(last)
     }
 }

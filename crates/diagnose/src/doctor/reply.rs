@@ -18,7 +18,7 @@ pub(crate) struct Answer {
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Missed {
+pub(crate) enum NoReply {
     /// The name leads to no address.
     Name(String),
     /// Nobody accepts the connection.
@@ -32,7 +32,7 @@ pub(crate) enum Missed {
 }
 
 /// An answer, or why there is none.
-pub(crate) type Sight = Result<Answer, Missed>;
+pub(crate) type Reply = Result<Answer, NoReply>;
 
 impl Answer {
     /// The first value of a header.
@@ -97,8 +97,8 @@ impl Answer {
 
 /// An outcome in a few words: `302 to /login`, `403 with a page (HTML)`, `no answer in time`.
 #[must_use]
-pub(crate) fn in_words(sight: &Sight) -> String {
-    let answer = match sight {
+pub(crate) fn in_words(reply: &Reply) -> String {
+    let answer = match reply {
         Ok(answer) => answer,
         Err(missed) => return missed.to_string(),
     };
@@ -111,7 +111,7 @@ pub(crate) fn in_words(sight: &Sight) -> String {
     }
 }
 
-impl std::fmt::Display for Missed {
+impl std::fmt::Display for NoReply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Name(why) => write!(f, "the name leads nowhere ({why})"),
@@ -125,7 +125,7 @@ impl std::fmt::Display for Missed {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Missed, in_words, shortened};
+    use super::{Answer, NoReply, in_words, shortened};
 
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(told(200, &[], "\n<!DOCTYPE html><p>"), "200 with a page (HTML)");
         assert_eq!(told(401, &[], r#"{"error":"invalid_token"}"#), "401 (invalid_token)");
         assert_eq!(told(204, &[], "é"), "204");
-        assert_eq!(in_words(&Err(Missed::Time)), "no answer in time");
+        assert_eq!(in_words(&Err(NoReply::Time)), "no answer in time");
         assert_eq!(shortened("a\u{1b}[31mb\n"), "a[31mb");
     }
 

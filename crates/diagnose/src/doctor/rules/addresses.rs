@@ -58,7 +58,7 @@ fn named(seen: &Observations, resource: Option<&Value>, server: Option<&Value>) 
         }
     }
     if let Some(url) = seen
-        .knock()
+        .probe()
         .and_then(|answer| super::challenge::parameter(answer.header("www-authenticate")?, "resource_metadata"))
     {
         named.push(Named { place: "resource_metadata in the challenge".to_owned(), text: url });
@@ -97,7 +97,7 @@ fn foreign_urls(seen: &Observations, named: &[Named]) -> Option<Finding> {
     let told = seen
         .probe
         .as_ref()
-        .and_then(|sight| Some(sight.as_ref().ok()?.json()?.get("public_url")?.as_str()?.to_owned()));
+        .and_then(|reply| Some(reply.as_ref().ok()?.json()?.get("public_url")?.as_str()?.to_owned()));
     let fix = match told {
         Some(told) if authority(&told).as_ref() != Some(&own) => format!(
             "public_url is {}: set it to {} if that is the address for clients, or examine the other address.",
@@ -148,7 +148,7 @@ fn issuer(seen: &Observations, resource: Option<&Value>) -> Option<Finding> {
     let of = |kind: Kind, member: &str| seen.document(kind)?.get(member)?.as_str().map(str::to_owned);
     let listed = resource
         .and_then(|document| Some(document.get("authorization_servers")?.as_array()?.first()?.as_str()?.to_owned()));
-    let challenge = seen.knock().and_then(|answer| {
+    let challenge = seen.probe().and_then(|answer| {
         let url = super::challenge::parameter(answer.header("www-authenticate")?, "resource_metadata")?;
         Some(Url::parse(&url).ok()?.origin().ascii_serialization())
     });

@@ -6,13 +6,13 @@ use oauth::text::shortened;
 use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
-use crate::doctor::observations::{Knock, Observations};
-use crate::doctor::sight::{Answer, in_words};
+use crate::doctor::observations::{ChallengeProbe, Observations};
+use crate::doctor::reply::{Answer, in_words};
 
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         [redirected(seen), refused_host(seen), not_401(seen), missing(seen)].into_iter().flatten().collect();
-    if let Some(answer) = seen.knock().filter(|answer| answer.status == 401) {
+    if let Some(answer) = seen.probe().filter(|answer| answer.status == 401) {
         if answer.header("www-authenticate").is_some() {
             findings.extend([form(answer), pointer(seen, answer)].into_iter().flatten());
         }
@@ -30,20 +30,20 @@ pub(super) fn parameter(challenge: &str, name: &str) -> Option<String> {
     }
 }
 
-fn tell(knock: &Knock) -> String {
-    format!("{} {}: {}", knock.what, knock.path, in_words(&knock.sight))
+fn tell(probe: &ChallengeProbe) -> String {
+    format!("{} {}: {}", probe.what, probe.path, in_words(&probe.reply))
 }
 
-fn with<'a>(seen: &'a Observations, holds: impl Fn(&Answer) -> bool + 'a) -> Vec<&'a Knock> {
-    seen.challenges.iter().filter(|knock| knock.sight.as_ref().is_ok_and(&holds)).collect()
+fn with<'a>(seen: &'a Observations, holds: impl Fn(&Answer) -> bool + 'a) -> Vec<&'a ChallengeProbe> {
+    seen.challenges.iter().filter(|probe| probe.reply.as_ref().is_ok_and(&holds)).collect()
 }
 
 fn redirected(seen: &Observations) -> Option<Finding> {
     let hit = with(seen, Answer::is_redirect);
-    let first = hit.iter().find(|knock| knock.exact).or_else(|| hit.first())?;
-    let slash = hit.iter().all(|knock| {
-        let location = knock.sight.as_ref().ok().and_then(|answer| answer.header("location")).unwrap_or_default();
-        location.trim_end_matches('/').ends_with(knock.path.trim_end_matches('/'))
+    let first = hit.iter().find(|probe| probe.exact).or_else(|| hit.first())?;
+    let slash = hit.iter().all(|probe| {
+        let location = probe.reply.as_ref().ok().and_then(|answer| answer.header("location")).unwrap_or_default();
+        location.trim_end_matches('/').ends_with(probe.path.trim_end_matches('/'))
     });
     let (fix, ways) = if slash {
         (
@@ -59,7 +59,7 @@ fn redirected(seen: &Observations) -> Option<Finding> {
     let finding =
         Finding::breaks("mcp-redirected", tell(first), "401 with WWW-Authenticate, at once and at both spellings", fix)
             .ways(ways);
-    Some(if hit.iter().any(|knock| knock.exact) {
+    Some(if hit.iter().any(|probe| probe.exact) {
         finding
     } else {
         finding.for_clients(Hurts::Nobody, Hurts::Everyone)
@@ -85,17 +85,17 @@ fn refused_host(seen: &Observations) -> Option<Finding> {
 }
 
 fn not_401(seen: &Observations) -> Option<Finding> {
-    let hit: Vec<&Knock> = seen
+    let hit: Vec<&ChallengeProbe> = seen
         .challenges
         .iter()
-        .filter(|knock| match &knock.sight {
+        .filter(|probe| match &probe.reply {
             Ok(answer) => answer.status != 401 && !answer.is_redirect() && !is_refused_host(answer),
             Err(_) => true,
         })
         .collect();
-    let first = hit.iter().find(|knock| knock.exact).or_else(|| hit.first())?;
-    let told: Vec<String> = hit.iter().map(|knock| tell(knock)).collect();
-    let missing = first.sight.as_ref().is_ok_and(|answer| answer.status == 404);
+    let first = hit.iter().find(|probe| probe.exact).or_else(|| hit.first())?;
+    let told: Vec<String> = hit.iter().map(|probe| tell(probe)).collect();
+    let missing = first.reply.as_ref().is_ok_and(|answer| answer.status == 404);
     let fix = if missing {
         "Check the path (the default is /mcp) and that the proxy passes it on, with and without a slash."
     } else {
@@ -109,8 +109,8 @@ fn not_401(seen: &Observations) -> Option<Finding> {
     )
     .ways(front::PASS_ALL);
     // Those that begin with a GET; all others POST.
-    let gets = hit.iter().all(|knock| knock.what == "GET");
-    Some(match (hit.iter().any(|knock| knock.exact), gets) {
+    let gets = hit.iter().all(|probe| probe.what == "GET");
+    Some(match (hit.iter().any(|probe| probe.exact), gets) {
         (false, _) => finding.for_clients(Hurts::Nobody, Hurts::Everyone),
         (true, true) => finding.for_clients(Hurts::only(&["codex"]), Hurts::all_but(&["codex"])),
         (true, false) => finding,
@@ -119,7 +119,7 @@ fn not_401(seen: &Observations) -> Option<Finding> {
 
 fn missing(seen: &Observations) -> Option<Finding> {
     let hit = with(seen, |answer| answer.status == 401 && answer.header("www-authenticate").is_none());
-    let first = hit.iter().find(|knock| knock.exact).or_else(|| hit.first())?;
+    let first = hit.iter().find(|probe| probe.exact).or_else(|| hit.first())?;
     let finding = Finding::breaks(
         "challenge-missing",
         format!("{}, without WWW-Authenticate", tell(first)),
@@ -127,7 +127,7 @@ fn missing(seen: &Observations) -> Option<Finding> {
         "The server sends the header with every 401: something in front drops it or answers with a 401 of its own.",
     )
     .ways(front::HEADERS_OUT);
-    Some(if hit.iter().any(|knock| knock.exact) {
+    Some(if hit.iter().any(|probe| probe.exact) {
         finding
     } else {
         finding.for_clients(Hurts::Nobody, Hurts::Everyone)

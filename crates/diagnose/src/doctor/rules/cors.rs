@@ -6,7 +6,7 @@ use oauth::text::shortened;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Observations, Preflight};
-use crate::doctor::sight::{Answer, Sight, in_words};
+use crate::doctor::reply::{Answer, Reply, in_words};
 
 /// What came of a preflight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +35,14 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     findings
 }
 
-fn is_ordinary(sight: &Sight) -> bool {
-    sight
+fn is_ordinary(reply: &Reply) -> bool {
+    reply
         .as_ref()
         .is_ok_and(|answer| !answer.is_redirect() && answer.status < 500 && !matches!(answer.status, 403 | 404))
 }
 
 fn outcome(preflight: &Preflight) -> Outcome {
-    let Ok(answer) = &preflight.sight else { return Outcome::Refused };
+    let Ok(answer) = &preflight.reply else { return Outcome::Refused };
     match answer.status {
         200..=299 if answer.header("access-control-allow-origin").is_none() => Outcome::NoOrigin,
         200..=299 if lacking(answer, preflight.wants).is_empty() => Outcome::Good,
@@ -70,14 +70,14 @@ fn refused(all: &[(&Preflight, Outcome)], kind: Outcome) -> Option<Finding> {
     let hit: Vec<&Preflight> = all.iter().filter(|(_, own)| *own == kind).map(|(preflight, _)| *preflight).collect();
     let first = hit.first()?;
     let paths: Vec<&str> = hit.iter().map(|preflight| preflight.path.as_str()).collect();
-    let mut saw = format!("OPTIONS {}: {}", list(&paths), in_words(&first.sight));
+    let mut saw = format!("OPTIONS {}: {}", list(&paths), in_words(&first.reply));
     let expected = "2xx without a login: browsers send no token with this question";
     let login = "Something in front demands a login for OPTIONS: let these requests through to the server, which answers them itself.";
     let (id, fix) = match kind {
         Outcome::Redirected => ("preflight-redirected", login),
         Outcome::Guarded => ("preflight-guarded", login),
         Outcome::NoHeaders => {
-            if let Ok(answer) = &first.sight {
+            if let Ok(answer) = &first.reply {
                 saw = format!(
                     "OPTIONS {}: these headers are not allowed: {}",
                     list(&paths),
@@ -102,7 +102,7 @@ fn no_cors(seen: &Observations, all: &[(&Preflight, Outcome)]) -> Option<Finding
         .filter(|(_, own)| *own == Outcome::NoOrigin)
         .map(|(preflight, _)| format!("OPTIONS {}", preflight.path))
         .collect();
-    let challenge = seen.knock().filter(|answer| answer.status == 401);
+    let challenge = seen.probe().filter(|answer| answer.status == 401);
     if challenge.is_some_and(|answer| answer.header("access-control-allow-origin").is_none()) {
         places.push(format!("POST {}", seen.target.mcp_path()));
     }
@@ -120,7 +120,7 @@ fn no_cors(seen: &Observations, all: &[(&Preflight, Outcome)]) -> Option<Finding
 }
 
 fn not_exposed(seen: &Observations) -> Option<Finding> {
-    let answer = seen.knock().filter(|answer| answer.status == 401 && answer.header("www-authenticate").is_some())?;
+    let answer = seen.probe().filter(|answer| answer.status == 401 && answer.header("www-authenticate").is_some())?;
     let allowed = answer.header("access-control-allow-origin").is_some();
     (allowed
         && !answer.lists("access-control-expose-headers", "www-authenticate")

@@ -6,7 +6,7 @@ use oauth::text::shortened;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Observations, Posted};
-use crate::doctor::sight::{Answer, Sight, in_words};
+use crate::doctor::reply::{Answer, Reply, in_words};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -24,7 +24,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
 }
 
 fn fault(posted: &Posted) -> Option<Fault> {
-    match &posted.sight {
+    match &posted.reply {
         Ok(answer) if answer.is_redirect() => Some(Fault::Redirected),
         Ok(answer) if answer.is_html() => Some(Fault::Page),
         // A ceiling is a finding of its own.
@@ -37,7 +37,7 @@ fn faulty(seen: &Observations, kind: Fault) -> Option<Finding> {
     let hit: Vec<&Posted> = seen.endpoints.iter().filter(|posted| fault(posted) == Some(kind)).collect();
     let first = hit.first()?;
     let names: Vec<&str> = hit.iter().map(|posted| posted.path.as_str()).collect();
-    let saw = format!("POST {}: {}", list(&names), in_words(&first.sight));
+    let saw = format!("POST {}: {}", list(&names), in_words(&first.reply));
     let expected = "400 or 401 with JSON for a wrong request, at once";
     let (id, fix, ways) = match kind {
         Fault::Redirected => (
@@ -63,15 +63,15 @@ fn faulty(seen: &Observations, kind: Fault) -> Option<Finding> {
 }
 
 fn authorize(seen: &Observations) -> Option<Finding> {
-    let sight = seen.authorize.as_ref()?;
-    let good = sight.as_ref().is_ok_and(|answer| matches!(answer.status, 400 | 429) && answer.is_html());
+    let reply = seen.authorize.as_ref()?;
+    let good = reply.as_ref().is_ok_and(|answer| matches!(answer.status, 400 | 429) && answer.is_html());
     if good {
         return None;
     }
     let fix = "Let the authorization page and the sign-in pages through to the server: people sign in there.";
     let expected = "a page of the server that says what is wrong with the request (400)";
-    let saw = format!("the authorization page, opened by a browser: {}", in_words(sight));
-    let redirected = sight.as_ref().is_ok_and(Answer::is_redirect);
+    let saw = format!("the authorization page, opened by a browser: {}", in_words(reply));
+    let redirected = reply.as_ref().is_ok_and(Answer::is_redirect);
     let finding = if redirected {
         // Whoever passes the login in front gets to the page after all.
         Finding::remark("authorize-redirected", saw, expected, fix).ways(front::NO_LOGIN)
@@ -82,9 +82,9 @@ fn authorize(seen: &Observations) -> Option<Finding> {
 }
 
 fn limited(seen: &Observations) -> Option<Finding> {
-    let busy = |sight: &Sight| sight.as_ref().is_ok_and(|answer| answer.status == 429);
+    let busy = |reply: &Reply| reply.as_ref().is_ok_and(|answer| answer.status == 429);
     let hit: Vec<&str> =
-        seen.endpoints.iter().filter(|posted| busy(&posted.sight)).map(|posted| posted.path.as_str()).collect();
+        seen.endpoints.iter().filter(|posted| busy(&posted.reply)).map(|posted| posted.path.as_str()).collect();
     (!hit.is_empty()).then(|| {
         Finding::advice(
             "limited",
@@ -99,13 +99,13 @@ fn limited(seen: &Observations) -> Option<Finding> {
 fn registrations(seen: &Observations) -> Vec<Finding> {
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     let refused =
-        seen.registrations.iter().filter(|(_, sight)| !sight.as_ref().is_ok_and(|answer| answer.status == 201));
-    for (client, sight) in refused {
-        let why = sight
+        seen.registrations.iter().filter(|(_, reply)| !reply.as_ref().is_ok_and(|answer| answer.status == 201));
+    for (client, reply) in refused {
+        let why = reply
             .as_ref()
             .ok()
             .and_then(|answer| Some(format!(": {}", shortened(answer.json()?.get("error_description")?.as_str()?))));
-        let reason = format!("{}{}", in_words(sight), why.unwrap_or_default());
+        let reason = format!("{}{}", in_words(reply), why.unwrap_or_default());
         match reasons.iter_mut().find(|(own, _)| *own == reason) {
             Some((_, clients)) => clients.push(client.clone()),
             None => reasons.push((reason, vec![client.clone()])),

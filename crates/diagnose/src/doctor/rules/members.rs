@@ -9,7 +9,7 @@ use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Kind, Observations};
-use crate::doctor::sight::in_words;
+use crate::doctor::reply::in_words;
 
 pub(super) fn judge(seen: &Observations, profiles: &Profiles) -> Vec<Finding> {
     let resource = seen.document(Kind::Resource);
@@ -100,7 +100,7 @@ fn ways_in(seen: &Observations, server: &Value, profiles: &Profiles) -> Option<F
         .collect();
     let offered = server.get("registration_endpoint").is_some_and(Value::is_string);
     let asked =
-        seen.endpoints.iter().find(|posted| posted.name == "register").and_then(|posted| posted.sight.as_ref().ok());
+        seen.endpoints.iter().find(|posted| posted.name == "register").and_then(|posted| posted.reply.as_ref().ok());
     // A trial of every client's registration says more.
     let guarded =
         seen.registrations.is_empty() && asked.is_some_and(|answer| answer.status == 401 && !answer.is_html());
@@ -149,12 +149,12 @@ fn keys(seen: &Observations, server: &Value) -> Vec<Finding> {
     if server.get("jwks_uri").and_then(Value::as_str).is_none() {
         return Vec::new();
     }
-    let found = seen.keys.as_ref().and_then(|sight| {
-        let answer = sight.as_ref().ok().filter(|answer| answer.status == 200)?;
+    let found = seen.keys.as_ref().and_then(|reply| {
+        let answer = reply.as_ref().ok().filter(|answer| answer.status == 200)?;
         answer.json()?.get("keys")?.as_array().cloned()
     });
     let Some(keys) = found.filter(|keys| !keys.is_empty()) else {
-        let saw = seen.keys.as_ref().map_or_else(String::new, |sight| format!(": {}", in_words(sight)));
+        let saw = seen.keys.as_ref().map_or_else(String::new, |reply| format!(": {}", in_words(reply)));
         return vec![
             Finding::advice(
                 "keys-unreachable",

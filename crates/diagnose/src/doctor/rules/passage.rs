@@ -9,7 +9,7 @@ use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::gather::EVENTS_APART;
 use crate::doctor::observations::Observations;
-use crate::doctor::sight::{Answer, Sight, in_words};
+use crate::doctor::reply::{Answer, Reply, in_words};
 
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     [
@@ -28,8 +28,8 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     .collect()
 }
 
-fn answered(sight: Option<&Sight>) -> Option<&Answer> {
-    sight?.as_ref().ok()
+fn answered(reply: Option<&Reply>) -> Option<&Answer> {
+    reply?.as_ref().ok()
 }
 
 fn probe(seen: &Observations) -> Option<serde_json::Value> {
@@ -61,13 +61,13 @@ fn authorization(seen: &Observations) -> Option<Finding> {
 
 /// A token changes what somebody in front does with the request.
 fn bearer(seen: &Observations) -> Option<Finding> {
-    let sight = seen.bearer.as_ref()?;
-    let plain = seen.knock().is_some_and(|answer| answer.status == 401);
-    let good = sight.as_ref().is_ok_and(|answer| answer.status == 401 && answer.error().is_some());
+    let reply = seen.bearer.as_ref()?;
+    let plain = seen.probe().is_some_and(|answer| answer.status == 401);
+    let good = reply.as_ref().is_ok_and(|answer| answer.status == 401 && answer.error().is_some());
     (plain && !good).then(|| {
         Finding::breaks(
             "bearer-intercepted",
-            format!("a request with a token: {}; without one it reaches the server", in_words(sight)),
+            format!("a request with a token: {}; without one it reaches the server", in_words(reply)),
             "the server's own answer, 401 (invalid_token)",
             "Something in front looks at tokens itself: take it off the MCP path.",
         )
@@ -77,9 +77,9 @@ fn bearer(seen: &Observations) -> Option<Finding> {
 
 fn agents(seen: &Observations) -> Option<Finding> {
     // Only against a plain answer that is good.
-    seen.knock().filter(|answer| answer.status == 401)?;
+    seen.probe().filter(|answer| answer.status == 401)?;
     let blocked: Vec<_> =
-        seen.agents.iter().filter(|(_, sight)| !sight.as_ref().is_ok_and(|answer| answer.status == 401)).collect();
+        seen.agents.iter().filter(|(_, reply)| !reply.as_ref().is_ok_and(|answer| answer.status == 401)).collect();
     let (_, example) = blocked.first()?;
     let words: Vec<&str> = blocked.iter().map(|(agent, _)| agent.word.as_str()).collect();
     let clients: Vec<String> = blocked.iter().flat_map(|(agent, _)| agent.clients.iter().cloned()).collect();
@@ -104,8 +104,8 @@ fn agents(seen: &Observations) -> Option<Finding> {
 }
 
 fn stream(seen: &Observations) -> Option<(&Answer, Duration)> {
-    let (sight, apart) = seen.stream.as_ref()?;
-    let answer = sight.as_ref().ok().filter(|answer| answer.status == 200)?;
+    let (reply, apart) = seen.stream.as_ref()?;
+    let answer = reply.as_ref().ok().filter(|answer| answer.status == 200)?;
     Some((answer, *apart))
 }
 
@@ -143,7 +143,7 @@ fn compressed(seen: &Observations) -> Option<Finding> {
 /// The request is let in because the name that arrives is one of this machine, which no stranger can claim.
 fn host(seen: &Observations) -> Option<Finding> {
     let arrived = probe(seen)?.get("host")?.as_str()?.to_ascii_lowercase();
-    let lost = arrived != seen.target.authority() && seen.knock().is_some_and(|answer| answer.status == 401);
+    let lost = arrived != seen.target.authority() && seen.probe().is_some_and(|answer| answer.status == 401);
     lost.then(|| {
         Finding::advice(
             "host-replaced",
@@ -209,12 +209,12 @@ fn all_as_one(seen: &Observations) -> Option<Finding> {
 }
 
 fn no_probe(seen: &Observations) -> Option<Finding> {
-    let sight = seen.probe.as_ref()?;
+    let reply = seen.probe.as_ref()?;
     // Where the filter for tokens or a ceiling stopped it, that has been said.
-    (probe(seen).is_none() && seen.knock().is_some_and(|answer| answer.status == 401)).then(|| {
+    (probe(seen).is_none() && seen.probe().is_some_and(|answer| answer.status == 401)).then(|| {
         Finding::advice(
             "probe-away",
-            format!("/probe: {}", in_words(sight)),
+            format!("/probe: {}", in_words(reply)),
             "the server's own answer: the doctor reads there what arrives",
             "Pass /probe and /probe/stream on to the server; lost headers and collected streams else can't be told.",
         )

@@ -10,7 +10,7 @@ use crate::doctor::certificate::not_after;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::Observations;
-use crate::doctor::sight::{Answer, Missed, Sight, in_words};
+use crate::doctor::reply::{Answer, NoReply, Reply, in_words};
 
 /// Certificates are renewed a month ahead; one with less than this left is being forgotten.
 const RENEW_DAYS: i64 = 14;
@@ -43,34 +43,34 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
 
 /// Whether only a proxy answers, with nobody behind it.
 pub(super) fn is_server_away(seen: &Observations) -> bool {
-    let lonely = |sight: &Sight| sight.as_ref().is_ok_and(Answer::is_from_a_lonely_proxy);
-    lonely(&seen.first) && seen.challenges.iter().all(|knock| lonely(&knock.sight))
+    let lonely = |reply: &Reply| reply.as_ref().is_ok_and(Answer::is_from_a_lonely_proxy);
+    lonely(&seen.first) && seen.challenges.iter().all(|probe| lonely(&probe.reply))
 }
 
-fn unreached(seen: &Observations, missed: &Missed) -> Finding {
+fn unreached(seen: &Observations, missed: &NoReply) -> Finding {
     let host = seen.target.host();
     let place = format!("{host} port {}", seen.target.port());
     match missed {
-        Missed::Name(why) => Finding::breaks(
+        NoReply::Name(why) => Finding::breaks(
             "name-not-resolved",
             format!("the name {host} leads to no address ({why})"),
             "an A record (and an AAAA record, if you like) for the name",
             "Make the DNS record, check the spelling, and wait until the old answer has run out.",
         ),
-        Missed::Connection(why) => Finding::breaks(
+        NoReply::Connection(why) => Finding::breaks(
             "no-connection",
             format!("nothing accepts a connection at {place} ({why})"),
             "a server or a reverse proxy that listens there",
             "See that the reverse proxy (or Portcullis itself: `listen`) runs, and that firewall, router and security group let the port in.",
         ),
-        Missed::Tls(why) => tls(&host, why),
-        Missed::Time => Finding::breaks(
+        NoReply::Tls(why) => tls(&host, why),
+        NoReply::Time => Finding::breaks(
             "no-answer",
             format!("{place} gives no answer within ten seconds"),
             "an answer within a second or so; hosted clients give up after ten",
             "A firewall that drops packets looks like this, and so does a proxy whose server behind it hangs: try from the server's own machine with `portcullis health`.",
         ),
-        Missed::Closed(why) => Finding::breaks(
+        NoReply::Closed(why) => Finding::breaks(
             "connection-closed",
             format!("{place} accepts the connection and closes it without an answer ({why})"),
             "an HTTP answer",
@@ -194,8 +194,8 @@ fn plain(seen: &Observations) -> Option<Finding> {
 
 /// The server's own clock where it tells it, else that of whoever answered.
 fn clock(seen: &Observations) -> Option<Finding> {
-    let told = seen.probe.as_ref().and_then(|sight| sight.as_ref().ok()?.json()?.get("time")?.as_i64());
-    let theirs = told.or_else(|| http_date(seen.knock()?.header("date")?))?;
+    let told = seen.probe.as_ref().and_then(|reply| reply.as_ref().ok()?.json()?.get("time")?.as_i64());
+    let theirs = told.or_else(|| http_date(seen.probe()?.header("date")?))?;
     let skew = theirs - seen.now.0;
     let (amount, direction) = (skew.abs(), if skew > 0 { "ahead of" } else { "behind" });
     (amount > SKEW_NOTICED).then(|| {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::judge;
 use crate::doctor::agents::agents;
 use crate::doctor::finding::Severity;
-use crate::doctor::observations::{Kind, Knock, Observations, Posted, Preflight, Spelling, WellKnown};
-use crate::doctor::sight::{Answer, Missed};
+use crate::doctor::observations::{ChallengeProbe, Kind, Observations, Posted, Preflight, Spelling, WellKnown};
+use crate::doctor::reply::{Answer, NoReply};
 use crate::doctor::target::Target;
 use crate::doctor::verdict::{self, verdicts};
 
@@ -61,14 +61,14 @@ fn good() -> Observations {
     let documents = documents.into_iter().flat_map(|(kind, name, body)| {
         let spellings = [Spelling::Root, Spelling::Inserted, Spelling::Appended];
         well_known_paths(name, "/mcp").into_iter().zip(spellings).map(move |(path, spelling)| {
-            let sight = Ok(answer(200, &[], &body));
-            WellKnown { kind, spelling, path, sight }
+            let reply = Ok(answer(200, &[], &body));
+            WellKnown { kind, spelling, path, reply }
         })
     });
     let posted = |name, path: &str| Posted {
         name,
         path: path.to_owned(),
-        sight: Ok(answer(400, &[], &json!({ "error": "invalid_request" }))),
+        reply: Ok(answer(400, &[], &json!({ "error": "invalid_request" }))),
     };
     let page = Answer { status: 400, body: "<!doctype html>".to_owned(), ..Answer::default() };
     let probe = json!({
@@ -85,11 +85,16 @@ fn good() -> Observations {
         first: Ok(answer(200, &[], &resource())),
         plain: Some(Ok(answer(308, &[("location", ORIGIN)], &json!({})))),
         documents: documents.collect(),
-        challenges: vec![Knock { what: "POST", path: "/mcp".to_owned(), exact: true, sight: Ok(unauthorized()) }],
+        challenges: vec![ChallengeProbe {
+            what: "POST",
+            path: "/mcp".to_owned(),
+            exact: true,
+            reply: Ok(unauthorized()),
+        }],
         preflights: vec![Preflight {
             path: "/mcp".to_owned(),
             wants: &["authorization", "mcp-name"],
-            sight: Ok(answer(204, &[("access-control-allow-headers", "Authorization, mcp-name")], &json!({}))),
+            reply: Ok(answer(204, &[("access-control-allow-headers", "Authorization, mcp-name")], &json!({}))),
         }],
         endpoints: vec![posted("token", "/token"), posted("register", "/register")],
         authorize: Some(Ok(page)),
@@ -132,7 +137,7 @@ fn in_server(seen: &mut Observations, member: &str, value: Option<Value>) {
         None => drop(body.as_object_mut().unwrap().remove(member)),
     }
     for document in seen.documents.iter_mut().filter(|document| document.kind != Kind::Resource) {
-        document.sight = Ok(answer(200, &[], &body));
+        document.reply = Ok(answer(200, &[], &body));
     }
 }
 
@@ -140,7 +145,7 @@ fn in_resource(seen: &mut Observations, member: &str, value: Value) {
     let mut body = resource();
     body[member] = value;
     for document in seen.documents.iter_mut().filter(|document| document.kind == Kind::Resource) {
-        document.sight = Ok(answer(200, &[], &body));
+        document.reply = Ok(answer(200, &[], &body));
     }
 }
 
@@ -168,9 +173,9 @@ fn plain_http_is_for_this_machine_only() {
     seen.target = Target::parse("http://auth.example.com/mcp").unwrap();
     assert!(judged(&seen).0.contains(&"not-https"));
     check(|seen| seen.plain = Some(Ok(answer(200, &[], &resource()))), "plain-http-open", &[]);
-    check(|seen| seen.first = Err(Missed::Time), "no-answer", &["everyone"]);
-    check(|seen| seen.first = Err(Missed::Closed("x".to_owned())), "connection-closed", &["everyone"]);
-    check(|seen| seen.first = Err(Missed::Tls("alert".to_owned())), "tls-failed", &["everyone"]);
+    check(|seen| seen.first = Err(NoReply::Time), "no-answer", &["everyone"]);
+    check(|seen| seen.first = Err(NoReply::Closed("x".to_owned())), "connection-closed", &["everyone"]);
+    check(|seen| seen.first = Err(NoReply::Tls("alert".to_owned())), "tls-failed", &["everyone"]);
 }
 
 /// D-13, D-15, D-17, D-18, V-04, R-42.
@@ -196,7 +201,7 @@ fn members_decide_who_turns_away() {
     );
     let private = json!({ "keys": [{ "kty": "EC", "d": "x" }] });
     check(|seen| seen.keys = Some(Ok(answer(200, &[], &private))), "keys-private", &["everyone"]);
-    check(|seen| seen.keys = Some(Err(Missed::Time)), "keys-unreachable", &[]);
+    check(|seen| seen.keys = Some(Err(NoReply::Time)), "keys-unreachable", &[]);
     let mut seen = good();
     in_server(&mut seen, "jwks_uri", Some(Value::Null));
     assert_eq!(judged(&seen).0, ["null-members"]);
@@ -226,24 +231,24 @@ fn one_spelling_of_every_address() {
 #[test]
 fn each_answer_under_well_known_has_its_name() {
     let html = Answer { status: 200, body: "<html>".to_owned(), ..Answer::default() };
-    for (sight, id) in [
+    for (reply, id) in [
         (Ok(answer(302, &[("location", "/login")], &json!({}))), "well-known-redirected"),
         (Ok(answer(401, &[], &json!({}))), "well-known-guarded"),
         (Ok(answer(500, &[], &json!({}))), "well-known-broken"),
         (Ok(html), "well-known-html"),
         (Ok(Answer { status: 200, body: "ok".to_owned(), ..Answer::default() }), "well-known-not-json"),
-        (Err(Missed::Time), "well-known-unanswered"),
+        (Err(NoReply::Time), "well-known-unanswered"),
     ] {
-        let vital = sight.clone();
-        check(|seen| seen.documents[1].sight = vital, id, &["everyone"]);
-        check(|seen| seen.documents[2].sight = sight, id, &[]);
+        let vital = reply.clone();
+        check(|seen| seen.documents[1].reply = vital, id, &["everyone"]);
+        check(|seen| seen.documents[2].reply = reply, id, &[]);
     }
     let gone = || Ok(answer(404, &[], &json!({ "error": "not_found" })));
-    check(|seen| seen.documents[0].sight = gone(), "spellings-missing", &[]);
-    check(|seen| seen.documents[1].sight = gone(), "resource-metadata-missing", &["chatgpt"]);
-    check(|seen| seen.documents[3].sight = gone(), "server-metadata-missing", &[]);
+    check(|seen| seen.documents[0].reply = gone(), "spellings-missing", &[]);
+    check(|seen| seen.documents[1].reply = gone(), "resource-metadata-missing", &["chatgpt"]);
+    check(|seen| seen.documents[3].reply = gone(), "server-metadata-missing", &[]);
     let untyped = |seen: &mut Observations| {
-        if let Ok(answer) = &mut seen.documents[1].sight {
+        if let Ok(answer) = &mut seen.documents[1].reply {
             answer.headers.clear();
         }
     };
@@ -251,7 +256,7 @@ fn each_answer_under_well_known_has_its_name() {
     let other = |seen: &mut Observations| {
         let mut body = resource();
         body["resource_name"] = "x".into();
-        seen.documents[0].sight = Ok(answer(200, &[], &body));
+        seen.documents[0].reply = Ok(answer(200, &[], &body));
     };
     check(other, "documents-differ", &[]);
 }
@@ -259,14 +264,18 @@ fn each_answer_under_well_known_has_its_name() {
 /// D-23…D-29.
 #[test]
 fn each_wrong_challenge_has_its_name() {
-    let knock =
-        |what, exact, sight| Knock { what, path: if exact { "/mcp" } else { "/mcp/" }.to_owned(), exact, sight };
+    let probe = |what, exact, reply| ChallengeProbe {
+        what,
+        path: if exact { "/mcp" } else { "/mcp/" }.to_owned(),
+        exact,
+        reply,
+    };
     let not_found = || Ok(answer(404, &[], &json!({})));
-    check(|seen| seen.challenges.push(knock("GET", true, not_found())), "challenge-not-401", &["codex"]);
-    check(|seen| seen.challenges.push(knock("POST", false, not_found())), "challenge-not-401", &[]);
-    check(|seen| seen.challenges.push(knock("POST (empty)", true, not_found())), "challenge-not-401", &["everyone"]);
+    check(|seen| seen.challenges.push(probe("GET", true, not_found())), "challenge-not-401", &["codex"]);
+    check(|seen| seen.challenges.push(probe("POST", false, not_found())), "challenge-not-401", &[]);
+    check(|seen| seen.challenges.push(probe("POST (empty)", true, not_found())), "challenge-not-401", &["everyone"]);
     let challenged = |seen: &mut Observations, value: &str| {
-        if let Ok(answer) = &mut seen.challenges[0].sight {
+        if let Ok(answer) = &mut seen.challenges[0].reply {
             answer.headers[0].1 = value.to_owned();
         }
     };
@@ -276,7 +285,7 @@ fn each_wrong_challenge_has_its_name() {
     let first = format!("Basic, Bearer resource_metadata=\"{ORIGIN}/.well-known/oauth-protected-resource/mcp\"");
     check(|seen| challenged(seen, &first), "challenge-form", &["everyone"]);
     let silent = |seen: &mut Observations| {
-        if let Ok(answer) = &mut seen.challenges[0].sight {
+        if let Ok(answer) = &mut seen.challenges[0].reply {
             answer.body.clear();
         }
     };
@@ -287,15 +296,15 @@ fn each_wrong_challenge_has_its_name() {
 #[test]
 fn each_fault_on_the_way_has_its_name() {
     let star = || Ok(answer(204, &[("access-control-allow-headers", "*")], &json!({})));
-    check(|seen| seen.preflights[0].sight = star(), "preflight-headers", &["inspector"]);
-    check(|seen| seen.preflights[0].sight = Ok(answer(405, &[], &json!({}))), "preflight-refused", &["inspector"]);
-    check(|seen| seen.endpoints[0].sight = Ok(answer(405, &[], &json!({}))), "endpoint-unexpected", &["everyone"]);
-    check(|seen| seen.endpoints[1].sight = Ok(answer(429, &[], &json!({}))), "limited", &[]);
+    check(|seen| seen.preflights[0].reply = star(), "preflight-headers", &["inspector"]);
+    check(|seen| seen.preflights[0].reply = Ok(answer(405, &[], &json!({}))), "preflight-refused", &["inspector"]);
+    check(|seen| seen.endpoints[0].reply = Ok(answer(405, &[], &json!({}))), "endpoint-unexpected", &["everyone"]);
+    check(|seen| seen.endpoints[1].reply = Ok(answer(429, &[], &json!({}))), "limited", &[]);
     check(|seen| seen.bearer = Some(Ok(answer(403, &[], &json!({})))), "bearer-intercepted", &["everyone"]);
     check(|seen| seen.probe = Some(Ok(answer(404, &[], &json!({})))), "probe-away", &[]);
     let login = Answer { status: 302, ..Answer::default() };
     check(|seen| seen.authorize = Some(Ok(login)), "authorize-redirected", &[]);
-    check(|seen| seen.authorize = Some(Err(Missed::Time)), "authorize-unexpected", &["everyone"]);
+    check(|seen| seen.authorize = Some(Err(NoReply::Time)), "authorize-unexpected", &["everyone"]);
     let probed = |seen: &mut Observations, member: &str, value: &str| {
         if let Some(Ok(answer)) = &mut seen.probe {
             let mut body = answer.json().unwrap();
@@ -333,7 +342,7 @@ fn findings_are_whole() {
     }
     let mut seen = good();
     seen.documents.clear();
-    seen.challenges[0].sight = Ok(answer(302, &[("location", "/x")], &json!({})));
+    seen.challenges[0].reply = Ok(answer(302, &[("location", "/x")], &json!({})));
     seen.bearer = None;
     let findings = judge(&seen, &profiles);
     assert!(findings.windows(2).all(|pair| pair[0].severity() <= pair[1].severity()));

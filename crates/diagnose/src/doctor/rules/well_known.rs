@@ -5,7 +5,7 @@ use super::list;
 use crate::doctor::finding::{Finding, Hurts};
 use crate::doctor::front;
 use crate::doctor::observations::{Kind, Observations, Spelling, WellKnown};
-use crate::doctor::sight::in_words;
+use crate::doctor::reply::in_words;
 
 /// What can be wrong with one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
 }
 
 fn fault(document: &WellKnown) -> Option<Fault> {
-    match &document.sight {
+    match &document.reply {
         Err(_) => Some(Fault::Unanswered),
         Ok(answer) if answer.is_redirect() => Some(Fault::Redirected),
         Ok(answer) if matches!(answer.status, 401 | 403) => Some(Fault::Guarded),
@@ -56,7 +56,7 @@ fn faulty(seen: &Observations, kind: Fault) -> Option<Finding> {
     let saw = format!(
         "{}: {}; in all {} of {} well-known addresses: {}",
         example.path,
-        in_words(&example.sight),
+        in_words(&example.reply),
         hit.len(),
         seen.documents.len(),
         list(&paths)
@@ -101,7 +101,7 @@ fn is_absent(seen: &Observations, kind: Kind, spelling: Spelling) -> bool {
         document.kind == kind
             && document.spelling == spelling
             && fault(document).is_none()
-            && document.sight.as_ref().is_ok_and(|answer| answer.status != 200)
+            && document.reply.as_ref().is_ok_and(|answer| answer.status != 200)
     })
 }
 
@@ -162,7 +162,7 @@ fn missing_spellings(seen: &Observations) -> Option<Finding> {
 
 fn content_type(seen: &Observations) -> Option<Finding> {
     let wrong = seen.documents.iter().find_map(|document| {
-        let answer = document.sight.as_ref().ok()?;
+        let answer = document.reply.as_ref().ok()?;
         let json = answer.status == 200 && answer.json().is_some();
         (json && !answer.says_json())
             .then(|| (document.path.as_str(), answer.header("content-type").unwrap_or("nothing")))
@@ -187,7 +187,7 @@ fn differing(seen: &Observations) -> Option<Finding> {
             .iter()
             .filter(|document| group.contains(&document.kind))
             .filter_map(|document| {
-                let answer = document.sight.as_ref().ok()?;
+                let answer = document.reply.as_ref().ok()?;
                 let kept = answer.header("age").is_some() || answer.header("x-cache").is_some();
                 (answer.status == 200 && answer.json().is_some()).then_some((
                     document.path.as_str(),
