@@ -203,38 +203,41 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denied> {
         return Err(Denied::invalid("the body is not a JSON object"));
     }
     Bounds::METADATA.check(bytes).map_err(|excess| Denied::invalid(format!("the body {excess}")))?;
-    // The whole first: it notices members that stand twice.
-    let whole = match serde_json::from_slice::<T>(bytes) {
-        Ok(value) => return Ok(value),
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut json);
+    let error = match read {
+        Ok(value) => return json.end().map(|()| value).map_err(|error| not_json(&error)),
         Err(error) => error,
     };
-    let Ok(members) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
-        return Err(Denied::invalid(format!("the body is not a JSON object: {}", without_values(&whole))));
-    };
-    // Which member it was: the one that fails alone, too, for another reason than that others are missing.
-    for (name, value) in members {
-        let alone = Value::Object(Map::from_iter([(name.clone(), value)]));
-        if let Err(error) = serde_json::from_value::<T>(alone) {
-            let text = without_values(&error);
-            if text.starts_with("unknown field") {
-                return Err(Denied::invalid(text));
-            }
-            if !text.starts_with("missing field") {
-                return Err(Denied::invalid(format!("{name}: {text}")));
-            }
-        }
+    // Where it is, unless it is about the object as a whole.
+    let place = error.path().to_string();
+    let error = error.into_inner();
+    if !error.is_data() {
+        return Err(not_json(&error));
     }
-    Err(Denied::invalid(without_values(&whole)))
+    let text = without_values(&error);
+    let names_its_member = NAMING.iter().any(|begin| text.starts_with(begin));
+    Err(Denied::invalid(if names_its_member || place == "." { text } else { format!("{place}: {text}") }))
 }
+
+fn not_json(error: &serde_json::Error) -> Denied {
+    Denied::invalid(format!("the body is not a JSON object: {}", without_values(error)))
+}
+
+/// How faults begin that name their member themselves, and no value.
+const NAMING: [&str; 3] = ["unknown field ", "missing field ", "duplicate field "];
 
 /// What is wrong, without what was sent: it may be a secret, and the sentence goes to the log. The names of members
 /// stay.
 fn without_values(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // Faults of the notation name places, and no values.
-    if !error.is_data()
-        || ["unknown field ", "missing field ", "duplicate field "].iter().any(|begin| text.starts_with(begin))
-    {
+    if !error.is_data() {
+        return text;
+    }
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text).to_owned();
+    if NAMING.iter().any(|begin| text.starts_with(begin)) {
         return text;
     }
     let Some((kind, _)) = text.split_once(['"', '`']) else { return text };
@@ -321,7 +324,7 @@ mod tests {
             (r#"{"flag":true"s3cret"}"#, "the body is not a JSON object: expected `,` or `}` at line 1 column 13"),
             (r#"{"flag":5301}"#, "flag: invalid type: integer, expected a boolean"),
             (r#"{"word":"s3cret`, expected s3cret"}"#, "word: unknown variant, expected `one` or `two`"),
-            (r#"{"list":["a",{"s3cret":1}]}"#, "list: invalid type: map, expected a string"),
+            (r#"{"list":["a",{"s3cret":1}]}"#, "list[1]: invalid type: map, expected a string"),
             (r#"{"list":"s3cret"}"#, "list: invalid type: string, expected a sequence"),
             (r#"{"flags":"s3cret"}"#, "unknown field `flags`, expected one of `flag`, `word`, `list`"),
         ] {

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use strsim::osa_distance;
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -97,9 +99,9 @@ pub(crate) fn closest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -
     let wanted_leaf = leaf(unknown);
     known
         .filter_map(|candidate| {
-            let whole = distance(unknown, candidate);
+            let whole = osa_distance(unknown, candidate);
             // The right key in the wrong section is a slip as common as a misspelling.
-            let moved = distance(&wanted_leaf, &leaf(candidate)).saturating_add(1);
+            let moved = osa_distance(&wanted_leaf, &leaf(candidate)).saturating_add(1);
             let off = whole.min(moved);
             let tolerance = match wanted_leaf.chars().count() {
                 0..=3 => 1,
@@ -112,49 +114,9 @@ pub(crate) fn closest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance with neighbours swapped counted as one.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let mut previous_char = None;
-    for (i, a_char) in a.chars().enumerate() {
-        let mut row = Vec::with_capacity(last.len());
-        row.push(i + 1);
-        for (j, b_char) in b.iter().enumerate() {
-            let at = |row: &[usize], n: usize| row.get(n).copied().unwrap_or(usize::MAX - 1);
-            let mut best =
-                (at(&last, j) + usize::from(a_char != *b_char)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            let swapped = j > 0 && previous_char == Some(*b_char) && b.get(j - 1) == Some(&a_char);
-            if swapped {
-                best = best.min(at(&before_last, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-        previous_char = Some(a_char);
-    }
-    last.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distance_counts_edits() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("refresh", "refresh", 0),
-            ("refrehs", "refresh", 1),
-            ("acess", "access", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
-    }
 
     #[test]
     fn closest_finds_misspelt_and_misplaced_keys() {
