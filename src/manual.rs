@@ -24,6 +24,7 @@ pub(crate) const PAGES: &[(&str, &str)] = &[
     ("simulate.md", include_str!("../docs/manual/simulate.md")),
     ("tokens-and-sessions.md", include_str!("../docs/manual/tokens-and-sessions.md")),
     ("troubleshooting.md", include_str!("../docs/manual/troubleshooting.md")),
+    ("verify-tokens.md", include_str!("../docs/manual/verify-tokens.md")),
 ];
 
 /// The page that lists the others, in the order in which they are read.

@@ -44,8 +44,8 @@ for deployment in $deployments; do
   files=$*
   if [ -z "$files" ]; then
     files="typescript-1.test.mjs typescript-2.test.mjs python.test.mjs inspector.test.mjs pages.test.mjs"
-    # It has no database to choose.
-    [ "$deployment" != sqlite ] || files="first-run.test.mjs $files"
+    # What is the same on every database.
+    [ "$deployment" != sqlite ] || files="first-run.test.mjs verify.test.mjs $files"
   fi
   case $deployment in
     sqlite) ;;
