@@ -23,6 +23,9 @@ fn slack() -> Duration {
     if alone() { Duration::from_secs(1) } else { Duration::from_secs(6) }
 }
 
+/// How long before it is written down a fault may be there: bringing it about is a command of its own.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// How long everything has to be well before it is believed.
 fn calm() -> Duration {
     Duration::from_millis(if alone() { 3000 } else { 1500 })
@@ -244,7 +247,7 @@ impl View<'_> {
             if total && own.began > noticed && own.ended() < self.ended && own.outcome == Outcome::Good {
                 faults.push(format!("/readyz said yes at {when:+.1} s"));
             }
-            if own.ended() < self.began && own.is_unavailable() {
+            if own.ended() + MOMENT < self.began && own.is_unavailable() {
                 faults.push(format!("/readyz said no at {when:+.1} s"));
             }
         }
@@ -262,16 +265,17 @@ impl View<'_> {
         let mut faults = Vec::new();
         for own in self.ready() {
             let from = own.began.checked_sub(REMEMBERED + PATIENCE + slack()).unwrap();
-            let others = || {
-                let near = self.samples.iter().filter(|other| other.ended() > from && other.began < own.ended());
+            let others = |until: Instant| {
+                let near = self.samples.iter().filter(move |other| other.ended() > from && other.began < until);
                 near.filter(|other| other.kind != "readyz" && !FREE.contains(&other.kind))
             };
-            let writes: Vec<_> = others().filter(|other| SURE_WRITES.contains(&other.kind)).collect();
+            let writes: Vec<_> = others(own.ended()).filter(|other| SURE_WRITES.contains(&other.kind)).collect();
             let none = writes.len() > 5 && writes.iter().all(|other| other.is_unavailable());
             if own.outcome == Outcome::Good && none {
                 faults.push(format!("/readyz said yes at {:+.1} s, and no write succeeds", self.moment(own.began)));
             }
-            if own.is_unavailable() && others().all(|other| other.outcome == Outcome::Good) {
+            // It may be the first to notice: those that fail next count too.
+            if own.is_unavailable() && others(own.ended() + slack()).all(|other| other.outcome == Outcome::Good) {
                 faults.push(format!("/readyz said no at {:+.1} s, and nothing fails", self.moment(own.began)));
             }
         }
