@@ -1,5 +1,5 @@
 //! The product's own manual, built into the program: what the library holds until a folder is configured, and pages for
-//! everybody under `/manual`.
+//! everybody below `paths.docs`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -63,6 +63,12 @@ static RENDERED: LazyLock<HashMap<&'static str, ManualPage>> = LazyLock::new(|| 
         .collect()
 });
 
+/// Where the index is: below `paths.docs`, where the documents are, whose names all end in what they are. With a slash at its end, so that links
+/// between pages are relative.
+pub(crate) fn address(docs: &str) -> String {
+    format!("{docs}/manual/")
+}
+
 /// The page of this name, with or without `.md`.
 pub(crate) fn page(name: &str) -> Option<&'static ManualPage> {
     RENDERED.get(name).or_else(|| RENDERED.get(format!("{name}.md").as_str()))
@@ -82,16 +88,28 @@ pub(crate) fn to_html(markdown: &str, title: &str, as_pages: bool) -> String {
     for event in &mut events {
         if let Event::Html(text) | Event::InlineHtml(text) = event {
             *event = Event::Text(std::mem::replace(text, CowStr::Borrowed("")));
-        } else if let Event::Start(Tag::Link { dest_url, .. }) = event
-            && as_pages
-        {
-            *dest_url = CowStr::from(address_of(dest_url));
+        } else if let Event::Start(Tag::Link { dest_url, .. }) = event {
+            if !may_be_followed(dest_url) {
+                *dest_url = CowStr::Borrowed("#");
+            } else if as_pages {
+                *dest_url = CowStr::from(address_of(dest_url));
+            }
         }
     }
+    // Pages load nothing from elsewhere; the words that stand for a picture stay.
+    events.retain(|event| !matches!(event, Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image)));
     name_headings(&mut events);
     let mut html = String::new();
     html::push_html(&mut html, events.into_iter());
     html
+}
+
+/// Whether a link leads to a page or a mailbox: nothing that runs, and nothing that brings its own content.
+fn may_be_followed(link: &str) -> bool {
+    match url::Url::parse(link) {
+        Ok(url) => matches!(url.scheme(), "http" | "https" | "mailto"),
+        Err(error) => error == url::ParseError::RelativeUrlWithoutBase,
+    }
 }
 
 fn is_heading_end(event: &Event<'_>) -> bool {
@@ -187,6 +205,12 @@ mod tests {
         assert!(!html.contains("<script") && !html.contains("<b>"), "{html}");
         assert!(html.contains("&lt;script&gt;") && html.contains("<h2 id=\"a-b-c\">"), "{html}");
         assert!(html.contains("href=\"y#z\"") && !html.contains("<h1"), "{html}");
+        for link in ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc"] {
+            let html = to_html(&format!("[x]({link}) <{link}>"), "T", false);
+            assert!(!html.to_lowercase().contains(&format!("href=\"{}", link.to_lowercase())), "{html}");
+        }
+        let picture = to_html("![a *plan*](https://x.example/p.png)", "T", false);
+        assert!(!picture.contains("<img") && picture.contains("plan"), "{picture}");
         let kept = to_html("# Other\n\n[x](y.md#z)", "T", false);
         assert!(kept.contains("href=\"y.md#z\"") && kept.contains("<h1 id=\"other\">"), "{kept}");
     }

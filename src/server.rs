@@ -25,6 +25,7 @@ use crate::config::Tool;
 use crate::endpoints::{
     authorize, consent, discovery, document, health, login, logo, manual, probe, register, revoke, setup, token,
 };
+use crate::manual::address;
 use crate::mcp::{self, Directory, McpSettings, McpState, Person, ToolSettings};
 use crate::request::context::{RequestContext, note_preflight};
 use crate::response::respond::Rejection;
@@ -60,9 +61,9 @@ pub fn router(app: &App) -> Router {
         .route(&format!("{}/connections/{{id}}/revoke", paths.account), post(account::disconnect))
         .route(&paths.logout, post(account::logout))
         .route(&format!("{}/{{*id}}", paths.docs), get(document::handle))
-        .route("/manual", get(manual::begin))
-        .route(manual::ADDRESS, get(manual::index))
-        .route("/manual/{name}", get(manual::handle));
+        .route(&format!("{}/manual", paths.docs), get(manual::begin))
+        .route(&address(&app.config.paths.docs), get(manual::index))
+        .route(&format!("{}{{name}}", address(&app.config.paths.docs)), get(manual::handle));
     // D-21: clients that read no metadata guess these at the root.
     let taken: Vec<&str> = paths.all().into_iter().map(|(_, path)| path).collect();
     let free = |path: &str| !taken.contains(&path);

@@ -10,6 +10,7 @@ use oauth::redirect_uri::RedirectUri;
 
 use crate::app::App;
 use crate::app::browser::{self, ago, check_form, destination, signed_in};
+use crate::manual::address;
 use crate::model::attempt::Stage;
 use crate::request::body;
 use crate::request::context::RequestContext;
@@ -30,6 +31,7 @@ pub(crate) async fn landing(State(app): State<App>, context: RequestContext, hea
             notice: None,
             login_url: app.config.paths.login.clone(),
             account_url: app.config.paths.account.clone(),
+            manual_url: address(&app.config.paths.docs),
         };
         Ok(Page(StatusCode::OK, page).into_response())
     };

@@ -38,6 +38,7 @@ use crate::crypto::password::{HashingFailed, Passwords};
 use crate::crypto::random::Random;
 use crate::fetch::{FetchSetupError, Resolver};
 use crate::library::{Library, LibraryError};
+use crate::manual::address;
 use crate::model::client::Client;
 use crate::model::clock::Clock;
 use crate::request::address::Proxies;
@@ -205,7 +206,11 @@ impl App {
         let revocations = Arc::new(Revocations::new(keep));
         let app = Self(Arc::new(Parts {
             cookies: Cookies::new(config.is_https()),
-            edge: Edge { service: config.name.clone(), random: random.clone() },
+            edge: Edge {
+                service: config.name.clone(),
+                manual_url: address(&config.paths.docs),
+                random: random.clone(),
+            },
             profiles,
             clients,
             store: store.telling(Arc::clone(&revocations)),

@@ -184,9 +184,9 @@ pub(super) fn path(text: &str) -> Result<String, String> {
         Some("may hold letters, digits and -._~ between single slashes".to_owned())
     } else if text.split('/').nth(1) == Some(".well-known") {
         Some("can't be below /.well-known, where the documents are".to_owned())
-    } else if matches!(text.split('/').nth(1), Some("api" | "clients" | "manual" | "probe")) {
+    } else if matches!(text.split('/').nth(1), Some("api" | "clients" | "probe")) {
         Some(
-            "can't be below /api, /clients, /manual and /probe, where the admin API, clients' logos, the manual and the doctor's probe are"
+            "can't be below /api, /clients and /probe, where the admin API, clients' logos and the doctor's probe are"
                 .to_owned(),
         )
     } else if text == "/healthz" || text == "/readyz" {

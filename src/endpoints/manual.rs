@@ -7,17 +7,14 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use oauth::cause::Cause;
 
 use crate::app::App;
-use crate::manual::{self, INDEX};
+use crate::manual::{self, INDEX, address};
 use crate::request::context::RequestContext;
 use crate::response::page::{Manual, Page};
 use crate::response::respond::{ErrorPage, PageRejection};
 
-/// Where the index is. With a slash at its end, so that links between pages are relative.
-pub(crate) const ADDRESS: &str = "/manual/";
-
 /// `GET` without the slash.
-pub(crate) async fn begin() -> Redirect {
-    Redirect::permanent(ADDRESS)
+pub(crate) async fn begin(State(app): State<App>) -> Redirect {
+    Redirect::permanent(&address(&app.config.paths.docs))
 }
 
 /// `GET` the index.
@@ -38,7 +35,10 @@ pub(crate) async fn handle(
 fn serve(app: &App, name: &str) -> Result<Response, PageRejection> {
     let Some(page) = manual::page(name) else {
         return Err(ErrorPage {
-            to_do: vec![format!("Look for it in the list of pages: {}", app.config.url(ADDRESS))],
+            to_do: vec![format!(
+                "Look for it in the list of pages: {}",
+                app.config.url(&address(&app.config.paths.docs))
+            )],
             ..ErrorPage::new(
                 Cause::NotFound,
                 StatusCode::NOT_FOUND,

@@ -76,6 +76,7 @@ pub(crate) struct Landing {
     pub(crate) notice: Option<String>,
     pub(crate) login_url: String,
     pub(crate) account_url: String,
+    pub(crate) manual_url: String,
 }
 
 /// The form that makes the first account, an administrator's.
@@ -281,6 +282,7 @@ pub(crate) struct Handoff {
 #[template(path = "problem.html")]
 pub(crate) struct Problem {
     pub(crate) service: String,
+    pub(crate) manual_url: String,
     /// The HTTP status, for people who search for it.
     pub(crate) status: u16,
     /// A headline without a full stop.

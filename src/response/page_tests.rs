@@ -114,6 +114,7 @@ fn every_page(shown: &str, hidden: &str) -> Vec<String> {
         notice: Some(shown.into()),
         login_url: hidden.into(),
         account_url: hidden.into(),
+        manual_url: hidden.into(),
     };
     vec![
         html(consent(shown, hidden, true)),
@@ -126,6 +127,7 @@ fn every_page(shown: &str, hidden: &str) -> Vec<String> {
         html(landing(Some(shown.into()))),
         html(Handoff { service: shown.into(), client_name: shown.into(), url: hidden.into(), attempt: shown.into() }),
         html(Problem {
+            manual_url: hidden.into(),
             service: shown.into(),
             status: 400,
             title: shown.into(),

@@ -178,6 +178,8 @@ impl<E: Into<Failure>> From<E> for PageRejection {
 pub(crate) struct Edge {
     /// What the operator calls this server.
     pub(crate) service: String,
+    /// Where the manual is.
+    pub(crate) manual_url: String,
     /// Where reference ids come from.
     pub(crate) random: Random,
 }
@@ -338,6 +340,7 @@ impl Edge {
         };
         let page = Problem {
             service: self.service.clone(),
+            manual_url: self.manual_url.clone(),
             status: error_page.status.as_u16(),
             title: error_page.title,
             happened: error_page.happened,

@@ -21,7 +21,7 @@ fn links_and_ids(body: &str) -> (Vec<String>, BTreeSet<String>) {
 on_both_databases! {
     async fn every_link_of_the_manual_leads_somewhere(database) {
         let server = TestServer::start(database).await;
-        let start = Url::parse(&server.url("/manual/")).unwrap();
+        let start = Url::parse(&server.url("/docs/manual/")).unwrap();
         let (mut pages, mut waiting) = (BTreeMap::new(), vec![start.clone()]);
         while let Some(address) = waiting.pop() {
             if pages.contains_key(address.as_str()) {
@@ -59,13 +59,13 @@ on_both_databases! {
 
     async fn pages_are_found_by_either_name_and_missing_ones_say_so(database) {
         let server = TestServer::start(database).await;
-        for path in ["/manual/", "/manual/index", "/manual/clients", "/manual/clients.md"] {
+        for path in ["/docs/manual/", "/docs/manual/index", "/docs/manual/clients", "/docs/manual/clients.md"] {
             assert_eq!(http().get(server.url(path)).send().await.unwrap().status(), 200, "{path}");
         }
-        let moved = http().get(server.url("/manual")).send().await.unwrap();
-        assert_eq!((moved.status().as_u16(), moved.headers()["location"].to_str().unwrap()), (308, "/manual/"));
-        let missing = http().get(server.url("/manual/nothing")).send().await.unwrap();
+        let moved = http().get(server.url("/docs/manual")).send().await.unwrap();
+        assert_eq!((moved.status().as_u16(), moved.headers()["location"].to_str().unwrap()), (308, "/docs/manual/"));
+        let missing = http().get(server.url("/docs/manual/nothing")).send().await.unwrap();
         assert_eq!(missing.status(), 404);
-        assert!(missing.text().await.unwrap().contains(&server.url("/manual/")));
+        assert!(missing.text().await.unwrap().contains(&server.url("/docs/manual/")));
     }
 }
