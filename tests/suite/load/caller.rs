@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::connector::form;
 
-/// Longer than any limit of the server: who waits longer was forgotten.
-const FORGOTTEN: Duration = Duration::from_mins(1);
+/// Longer than any limit of the server, also than the minute that an administrator's long work has: who waits longer was
+/// forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(150);
 /// The pause before a request that was answered with 503 is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
 
